@@ -1,0 +1,182 @@
+"""The whole system, or some of its parts, as children of this process: for the supervisor, the demo and the tests."""
+
+from __future__ import annotations
+
+import time
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Final
+
+from matih_local import downloads
+from matih_local.errors import PartFailed
+from matih_local.home import Home
+from matih_local.kafka import Kafka
+from matih_local.lock import HomeLock, Kind
+from matih_local.mlflow_server import MlflowServer
+from matih_local.postgres import Postgres
+from matih_local.runner import Restarts, Runner, State
+from matih_local.state import PartState, raise_for_failed, snapshot
+from matih_local.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from matih_local.part import Part
+
+TICK_SECONDS: Final = 0.05
+PARTS: Final = ("kafka", "postgres", "mlflow", "worker")
+
+
+def _nothing() -> None:
+    return
+
+
+class LocalSystem:
+    """The system of one MATIH_HOME, in the foreground: its parts end when this process does, however it ends.
+
+    Use it in the main thread, as a context manager or with `stop` at the end. Without `restarts`, a part that dies
+    stays dead until it is started again. Kafka's jars have to be there: see `downloads.fetch`.
+
+    Attributes:
+        kafka: with `url`, the bootstrap servers.
+        postgres: with `url`, `uri(database)`, `create_database(name)` and `connect()`.
+        mlflow: with `url`, the tracking URI.
+        worker: with `url`, of its pages.
+        runners: each part's runner by the part's name.
+    """
+
+    def __init__(
+        self,
+        home: Path | Home,
+        *,
+        restarts: Restarts | None = None,
+        worker_settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Prepares everything and starts nothing.
+
+        Args:
+            home: the MATIH_HOME, made if need be.
+            restarts: start parts that end by themselves again, for as long as `tick` is called.
+            worker_settings: more environment variables for the worker.
+
+        Raises:
+            LocalError: the folder can't be used.
+        """
+        self.home = home if isinstance(home, Home) else Home.open(home)
+        self.kafka = Kafka(self.home)
+        self.postgres = Postgres(self.home)
+        self.mlflow = MlflowServer(self.home, self.postgres)
+        self.worker = Worker(self.home, self.kafka.url, self.mlflow.url, worker_settings)
+        parts: tuple[Part, ...] = (self.kafka, self.postgres, self.mlflow, self.worker)
+        self.runners: Mapping[str, Runner] = {part.name: Runner(part, restarts) for part in parts}
+        self._pending: set[str] = set()
+        self._lock: HomeLock | None = None
+
+    def __enter__(self) -> LocalSystem:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def environment(self) -> dict[str, str]:
+        """What a training process needs in its environment to log into this system."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.url,
+            "MLFLOW_TRACKING_URI": self.mlflow.url,
+            "MATIH_SPOOL_DIR": str(self.home.folder("spool")),
+            "MATIH_HOME": str(self.home.path),
+        }
+
+    def data_folders(self) -> tuple[Path, ...]:
+        """Where all data is: MATIH_HOME, and for root PostgreSQL's own folder, which its account can reach."""
+        return (self.home.path, self.postgres.folder) if self.postgres.outside else (self.home.path,)
+
+    def states(self) -> tuple[PartState, ...]:
+        """All parts as of the last `tick`."""
+        return snapshot(self.runners.values())
+
+    def state(self, name: str) -> PartState:
+        """One part now."""
+        self.runners[name].tick()
+        return PartState.of(self.runners[name])
+
+    def start(self, *names: str, timeout: float = 180.0, tell: Callable[[], None] = _nothing) -> None:
+        """Starts parts (all by default) and what they need, side by side as far as possible, and waits for them.
+
+        Kafka's jars are fetched if need be, with a progress bar on stderr.
+
+        Args:
+            names: of the parts.
+            timeout: in seconds, for all of them.
+            tell: called every now and then while waiting, to show progress.
+
+        Raises:
+            HomeInUse: another process runs this MATIH_HOME.
+            JarsMissing: Kafka's jars can't be had.
+            PartFailed: one of them did not start, or not in time; the others may run.
+        """
+        wanted = self._with_needs(names or PARTS)
+        if "kafka" in wanted:
+            downloads.fetch()
+        self.want(*wanted)
+        deadline = time.monotonic() + timeout
+        while late := [name for name in wanted if self.runners[name].state is not State.RUNNING]:
+            self.tick()
+            tell()
+            raise_for_failed(PartState.of(self.runners[name]) for name in wanted)
+            if time.monotonic() > deadline:
+                raise PartFailed(f"{', '.join(late)}: not ready after {timeout:.0f} s; see {self.home.path / 'logs'}")
+            time.sleep(TICK_SECONDS)
+
+    def want(self, *names: str, kind: Kind = "foreground") -> None:
+        """Says which parts shall run, and waits for none: `tick` brings them there.
+
+        Raises:
+            HomeInUse: another process runs this MATIH_HOME.
+        """
+        self._lock = self._lock or HomeLock(self.home.path, kind)
+        self._pending |= set(names)
+        for name in names:
+            self.runners[name].forgive()
+
+    def stop(self, *names: str, tell: Callable[[], None] = _nothing) -> None:
+        """Stops parts (all by default) in good order, those that need others first; returns once they are gone."""
+        stopping = set(names or PARTS)
+        self._pending -= stopping
+        while remaining := {name for name in stopping if self.runners[name].state is not State.STOPPED}:
+            for name in remaining - self._held_by(remaining):
+                self.runners[name].request_stop()
+            self.tick()
+            tell()
+            time.sleep(TICK_SECONDS)
+        if not names and self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to all processes of a part; returns once they are gone. It stays down until it is started again."""
+        self._pending.discard(name)
+        self.runners[name].kill()
+
+    def tick(self) -> None:
+        """Looks at every part once, and starts those that are wanted once what they need runs."""
+        for name in tuple(self._pending):
+            runner = self.runners[name]
+            if all(self.runners[need].state is State.RUNNING for need in runner.part.needs):
+                runner.begin()
+                self._pending.discard(name)
+        for runner in self.runners.values():
+            runner.tick()
+
+    def _with_needs(self, names: Iterable[str]) -> set[str]:
+        found: set[str] = set()
+        for name in names:
+            found |= {name} | self._with_needs(self.runners[name].part.needs)
+        return found
+
+    def _held_by(self, names: set[str]) -> set[str]:
+        """What some of these parts still need or use."""
+        parts = [self.runners[name].part for name in names]
+        return {other for part in parts for other in (*part.needs, *part.uses)}

@@ -1,0 +1,118 @@
+"""`matih topics create|check|print`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from matih_console.errors import CommandFailed, WrongUse
+from matih_console.output import JsonOption, console, print_json
+from matih_kafka.errors import InvalidSettings, KafkaError
+from matih_kafka.printing import FORMATS
+from matih_kafka.settings import KafkaSettings, kafka_settings
+from matih_schemas.errors import InvalidName
+from matih_schemas.topics import Topic, catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+T = TypeVar("T")
+topics = typer.Typer(
+    add_completion=False, help="The topics of the catalogue, on the Kafka that KAFKA_BOOTSTRAP_SERVERS names."
+)
+
+
+class Format(str, Enum):
+    """What `print` writes."""
+
+    strimzi = "strimzi"
+    terraform = "terraform"
+    shell = "shell"
+
+
+@topics.command()
+def create(
+    json: JsonOption = False,
+    replication: Annotated[
+        int | None, typer.Option(min=1, help="Copies of each partition; default 3, or the number of brokers if fewer.")
+    ] = None,
+) -> None:
+    """Make the topics that are not there yet. Those that are there stay as they are: see `check`."""
+    from matih_kafka.admin import create_topics
+
+    settings, wanted = _settings()
+    made = _finish(create_topics(settings, wanted, replication))
+    if json:
+        print_json({"bootstrap_servers": settings.bootstrap_servers, "topics": made})
+        return
+    for name, outcome in made.items():
+        console.print(f"{name}: {'created' if outcome == 'created' else 'is there already'}")
+
+
+@topics.command()
+def check(json: JsonOption = False) -> int:
+    """Compare partitions and settings with the catalogue; exit code 1 and a list if they differ."""
+    from matih_kafka.admin import check_topics
+
+    settings, wanted = _settings()
+    differences = _finish(check_topics(settings, wanted))
+    if json:
+        print_json({"ok": not differences, "differences": [vars(difference) for difference in differences]})
+    else:
+        for difference in differences:
+            console.print(str(difference), soft_wrap=True)
+        console.print(_verdict(differences, len(wanted)), soft_wrap=True)
+    return 1 if differences else 0
+
+
+@topics.command(name="print")
+def print_(
+    output: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.shell,
+    json: JsonOption = False,
+) -> None:
+    """Write the catalogue for Strimzi, Terraform or a shell."""
+    _, wanted = _settings()
+    if json:
+        print_json({"topics": [_as_json(topic) for topic in wanted]})
+    else:
+        sys.stdout.write(FORMATS[output.value](wanted))
+
+
+def _settings() -> tuple[KafkaSettings, tuple[Topic, ...]]:
+    try:
+        settings = kafka_settings()
+        return settings, catalogue(settings.events_topic)
+    except (InvalidSettings, InvalidName) as error:
+        raise WrongUse(str(error)) from error
+
+
+def _finish(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except KafkaError as error:
+        raise CommandFailed(str(error)) from error
+
+
+def _verdict(differences: list[Any], checked: int) -> str:
+    if not differences:
+        return f"{checked} topics are as the catalogue has them"
+    if any(difference.setting == "partitions" for difference in differences):
+        return "another number of partitions can't be mended: move to a new topic (MATIH_EVENTS_TOPIC)"
+    if any(difference.setting == "exists" for difference in differences):
+        return "`matih topics create` makes what is missing"
+    return "alter these settings, or make the topics by `matih topics print`"
+
+
+def _as_json(topic: Topic) -> dict[str, Any]:
+    return {
+        "name": topic.name,
+        "owner": topic.owner,
+        "partitions": topic.partitions,
+        "framing": topic.framing.value,
+        "dead_letters": topic.dead_letters,
+        "config": topic.settings(),
+    }

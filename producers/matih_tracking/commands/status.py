@@ -1,0 +1,67 @@
+"""`matih status`: the spool, its shipper, its journals, the broker."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from matih_kafka.admin import check_reachable
+from matih_kafka.errors import BrokerUnavailable
+from matih_kafka.settings import KafkaSettings, kafka_settings
+from matih_tracking.shipper import state
+from matih_tracking.shipper.command import own_spool
+from matih_tracking.shipper.survey import Found, survey
+from matih_tracking.spool import SpoolKey, other_boots
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def status() -> dict[str, Any]:
+    """The report.
+
+    Raises:
+        SpoolUnusable: a setting of the spool is wrong.
+        InvalidSettings: the environment's Kafka settings are wrong.
+    """
+    settings = kafka_settings()
+    spool = own_spool()
+    key = SpoolKey(settings.bootstrap_servers, settings.events_topic, settings.principal).hash16
+    return {
+        "spool": str(spool),
+        "shipper": _shipper(spool),
+        "journals": [_journal(found) for found in survey([spool, *other_boots(spool)], key)],
+        "broker": _broker(settings),
+    }
+
+
+def _shipper(spool: Path) -> dict[str, Any]:
+    """What the spool's shipper said last, if it runs; else that there is none, and its last trouble."""
+    told = state.read(spool)
+    if not state.is_running(spool):
+        return {"state": "none", "error": told.error if told is not None else None}
+    return asdict(told) if told is not None else {"state": "starting", "error": None}
+
+
+def _journal(found: Found) -> dict[str, Any]:
+    return {
+        "run": found.run_id,
+        "producer": found.producer_id,
+        "state": found.life,
+        "entries": found.entries,
+        "acked": found.acked,
+        "lag": found.lag,
+        "bytes": found.size,
+        "path": str(found.path),
+        "reason": found.reason or None,
+    }
+
+
+def _broker(settings: KafkaSettings) -> dict[str, Any]:
+    report: dict[str, Any] = {"address": settings.bootstrap_servers, "topic": settings.events_topic}
+    try:
+        asyncio.run(check_reachable(settings))
+    except BrokerUnavailable as error:
+        return {**report, "reachable": False, "error": str(error)}
+    return {**report, "reachable": True, "error": None}

@@ -1,0 +1,21 @@
+"""What the SDK raises on purpose. In a training run that is only what `strict` asks for, and wrong use of the API."""
+
+from __future__ import annotations
+
+from matih_schemas.errors import MatihError
+
+
+class TrackingError(MatihError):
+    """The root of the SDK's own errors."""
+
+
+class BadInput(TrackingError, ValueError):
+    """Strict mode only: something logged had to be mended or dropped; nothing of that call was logged."""
+
+
+class TrackingUnavailable(TrackingError, RuntimeError):
+    """Strict mode only: what was logged can't be kept on this machine; the message says what to do."""
+
+
+class NotSupported(TrackingError, NotImplementedError):
+    """A value that this release does not know yet; the message names those it does."""

@@ -1,0 +1,1 @@
+"""The shipper: a process of its own that carries a spool's journals to Kafka."""

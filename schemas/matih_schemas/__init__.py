@@ -1,0 +1,1 @@
+"""The contract between producers and workers: events, codec, identity, topics, limits."""

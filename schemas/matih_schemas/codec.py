@@ -1,0 +1,183 @@
+"""Events to bytes and back: Avro, framed as the topic says."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from datetime import datetime, timedelta, timezone
+from functools import cache
+from typing import Any, Final
+
+from fastavro import schemaless_reader, schemaless_writer
+
+from matih_schemas import schema
+from matih_schemas.errors import InvalidEvent, InvalidName, NewerSchema
+from matih_schemas.events import PAYLOADS, AdminAction, EntryGroup, MetricContext, Pair, RunLogged, TrackingEvent
+from matih_schemas.identity import check_tenant, record_key
+
+SINGLE_OBJECT: Final = b"\xc3\x01"
+"""Avro single-object encoding's marker; the writer schema's CRC-64-AVRO fingerprint (8 bytes) follows."""
+CONFLUENT: Final = b"\x00"
+"""Confluent wire format's marker; the registry's schema id (4 bytes, big endian) follows."""
+
+CONTENT_TYPE: Final = "application/avro"
+SchemaOf = Callable[[int], schema.Schema]
+"""Gives the schema of a registry's id; raises `NewerSchema` if nobody knows it."""
+
+_BY_NAME: Final = {f"{schema.NAMESPACE}.{payload.__name__}": payload for payload in PAYLOADS}
+_BRANCH: Final = {payload: name for name, payload in _BY_NAME.items()}
+# What fastavro raises on bytes that are no record of the schema.
+_UNREADABLE: Final = (EOFError, ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError, struct.error)
+
+
+def encode(event: TrackingEvent, schema_id: int | None = None) -> bytes:
+    """The record's value: single-object encoding, or with a registry's schema id Confluent's wire format.
+
+    Raises:
+        InvalidEvent: a field has a value that its schema has no place for.
+    """
+    out = io.BytesIO()
+    out.write(_own_header() if schema_id is None else CONFLUENT + struct.pack(">I", schema_id))
+    try:
+        schemaless_writer(out, schema.current(), to_record(event))
+    except (ValueError, TypeError, AttributeError, OverflowError, struct.error) as error:
+        raise InvalidEvent("malformed", f"event {event.event_id} ({event.kind}) can't be encoded: {error}") from error
+    return out.getvalue()
+
+
+def decode(value: bytes, schema_of: SchemaOf | None = None) -> TrackingEvent:
+    """The event in a record's value, of either framing and any released schema.
+
+    Raises:
+        NewerSchema: its schema is not known here.
+        InvalidEvent: the bytes are no event, or one that contradicts itself.
+    """
+    writer, start = _writer_schema(value, schema_of)
+    source = io.BytesIO(value)
+    source.seek(start)
+    try:
+        record = schemaless_reader(source, writer, schema.current(), return_record_name=True)
+        event = from_record(record)
+    except _UNREADABLE as error:
+        raise InvalidEvent("malformed", f"{len(value)} bytes are no event: {type(error).__name__}: {error}") from error
+    if source.tell() != len(value):
+        raise InvalidEvent("malformed", f"{len(value) - source.tell()} bytes behind the end of event {event.event_id}")
+    _check(event)
+    return event
+
+
+def event_key(event: TrackingEvent) -> bytes:
+    """The record's key: `tenant/run_id`, `tenant/experiment_id` or `tenant/admin`."""
+    payload = event.payload
+    if isinstance(payload, AdminAction):
+        return record_key(event.tenant_id, "admin")
+    return record_key(event.tenant_id, getattr(payload, "run_id", None) or payload.experiment_id)  # type: ignore[union-attr]
+
+
+def headers(event: TrackingEvent) -> list[tuple[str, bytes]]:
+    """The record's headers: CloudEvents' binary mode for Kafka (its Kafka Protocol Binding, version 1.0)."""
+    values = {
+        "ce_specversion": "1.0",
+        "ce_id": event.event_id,
+        "ce_type": f"{schema.NAMESPACE}.{event.kind}",
+        "ce_source": f"/{event.tenant_id}/{event.host}",
+        "ce_time": _rfc3339(event.occurred_at),
+        "content-type": CONTENT_TYPE,
+    }
+    return [(name, value.encode()) for name, value in values.items()]
+
+
+def _rfc3339(ms: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@cache
+def _own_header() -> bytes:
+    return SINGLE_OBJECT + schema.rabin(schema.current())
+
+
+def _writer_schema(value: bytes, schema_of: SchemaOf | None) -> tuple[schema.Schema, int]:
+    """The schema the value was written with, and where its body begins."""
+    if value[:2] == SINGLE_OBJECT and len(value) >= 10:
+        known = schema.known().get(value[2:10])
+        if known is None:
+            raise NewerSchema(f"schema with fingerprint {value[2:10].hex()}: upgrade this reader, then redrive")
+        return known, 10
+    if value[:1] == CONFLUENT and len(value) >= 5:
+        schema_id: int = struct.unpack(">I", value[1:5])[0]
+        if schema_of is None:
+            raise NewerSchema(
+                f"registry's schema id {schema_id}: set SCHEMA_REGISTRY_URL for this reader, then redrive"
+            )
+        return schema_of(schema_id), 5
+    raise InvalidEvent("malformed", f"{len(value)} bytes beginning {value[:8].hex()!r}: neither of the two framings")
+
+
+def _plain(item: Any) -> Any:
+    """Dataclasses as dicts, one level into their lists: what fastavro writes."""
+    if is_dataclass(item) and not isinstance(item, type):
+        return {name: _plain(getattr(item, name)) for name in _field_names(item.__class__)}
+    if isinstance(item, list) and item and is_dataclass(item[0]):
+        return [_plain(part) for part in item]
+    return item
+
+
+@cache
+def _field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(part.name for part in fields(kind))
+
+
+def to_record(event: TrackingEvent) -> dict[str, Any]:
+    """The event as plain values; the payload as (branch's full name, its fields), as fastavro writes a union."""
+    record = {name: getattr(event, name) for name in _field_names(TrackingEvent)}
+    record["payload"] = (_BRANCH[type(event.payload)], _plain(event.payload))
+    return record
+
+
+def from_record(record: Any) -> TrackingEvent:
+    """The event of what `to_record` gives.
+
+    Raises:
+        KeyError, TypeError: it is not of that form.
+    """
+    name, body = record["payload"]
+    kind = _BY_NAME[name]
+    if kind is RunLogged:
+        body["groups"] = [_group(group) for group in body["groups"]]
+    return TrackingEvent(**{**record, "payload": kind(**body)})
+
+
+def _group(body: dict[str, Any]) -> EntryGroup:
+    for name, kind in (("params", Pair), ("tags", Pair), ("contexts", MetricContext)):
+        if body[name]:
+            body[name] = [kind(**item) for item in body[name]]
+    return EntryGroup(**body)
+
+
+def _check(event: TrackingEvent) -> None:
+    """What the schema can't say: a valid tenant, and groups whose columns fit together."""
+    try:
+        check_tenant(event.tenant_id)
+    except InvalidName as error:
+        raise InvalidEvent("invalid_tenant", str(error)) from error
+    if isinstance(event.payload, RunLogged):
+        for group in event.payload.groups:
+            _check_group(group)
+
+
+def _check_group(group: EntryGroup) -> None:
+    entries = len(group.shape)
+    where = f"entries {group.first_sequence} to {group.last_sequence} of producer {group.producer_id}"
+    if not entries == len(group.time) == len(group.step):
+        raise InvalidEvent("malformed", f"{where}: {entries} shapes, {len(group.time)} times, {len(group.step)} steps")
+    if entries and not 0 <= min(group.shape) <= max(group.shape) < len(group.shapes):
+        raise InvalidEvent("malformed", f"{where}: an index of a shape that is not there")
+    widths = [len(keys) for keys in group.shapes]
+    wanted = sum(widths[index] for index in group.shape)
+    if wanted != len(group.value):
+        raise InvalidEvent("malformed", f"{where}: {len(group.value)} values for {wanted} metrics")
+    if any(not 0 <= item.entry < entries for items in (group.params, group.tags, group.contexts) for item in items):
+        raise InvalidEvent("malformed", f"{where}: a param, tag or context of an entry that is not there")

@@ -1,0 +1,83 @@
+"""kill -9 of every part at a seeded random moment under load: what was accepted is what MLflow holds."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from tests.loop.pipe import Pipe
+
+TRAINERS = 3
+CALLS = 500
+PAUSE_MS = 8.0
+SERVERS = ("kafka", "mlflow", "worker", "postgres")
+VICTIMS = ("trainer", "shipper", *SERVERS)
+
+
+def kill(pipe: Pipe, victim: str) -> None:
+    """kill -9; servers are started again at once, a shipper by the trainers or the sync at the end."""
+    if victim == "trainer":
+        pipe.processes["trainer-0"].kill()
+    elif victim == "shipper":
+        pid = until(pipe.shipper_pid, "a shipper to kill")
+        os.kill(pid, signal.SIGKILL)
+    else:
+        pipe.system.kill(victim)
+        pipe.system.start()
+
+
+def statuses_when(trainer_killed: bool) -> dict[str, str]:
+    statuses = {f"trainer-{number}": "FINISHED" for number in range(TRAINERS)}
+    return statuses | ({"trainer-0": "FAILED"} if trainer_killed else {})
+
+
+def kill_under_load(pipe: Pipe, victims: list[str], moments: list[float], calls: int = CALLS) -> None:
+    pipe.start_shipper()
+    for number in range(TRAINERS):
+        pipe.start_trainer(f"trainer-{number}", calls, PAUSE_MS)
+    total = TRAINERS * calls
+    for victim, moment in zip(victims, sorted(moments), strict=True):
+        until(lambda moment=moment: pipe.calls() >= moment * total, f"{moment:.0%} of the calls", pause=0.005)
+        kill(pipe, victim)
+    for number in range(TRAINERS):
+        name = f"trainer-{number}"
+        killed = name == "trainer-0" and "trainer" in victims
+        assert pipe.processes[name].wait(60) == (-signal.SIGKILL if killed else 0), name
+    sync = pipe.sync()
+    assert sync.returncode == 0, (sync.stdout, sync.stderr)
+    found = pipe.final_count(statuses_when("trainer" in victims))
+    assert found.holds, found
+    assert found.logged > total * (0.5 if "trainer" in victims else 1)
+    assert found.in_mlflow >= found.logged
+    assert "RUNNING" not in found.statuses.values()
+
+
+def seeded(victim: str, seed: int) -> float:
+    return random.Random(f"{victim}-{seed}").uniform(0.1, 0.9)
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_one_kill(pipe: Pipe, victim: str) -> None:
+    kill_under_load(pipe, [victim], [seeded(victim, 0)])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_one_kill_at_five_moments(pipe: Pipe, victim: str, seed: int) -> None:
+    kill_under_load(pipe, [victim], [seeded(victim, seed)])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(3))
+def test_all_killed_in_any_order(pipe: Pipe, seed: int) -> None:
+    order = random.Random(seed)
+    victims = order.sample(VICTIMS, len(VICTIMS))
+    # Long enough to outlast the servers' restarts: whoever is killed still has to be alive.
+    kill_under_load(pipe, victims, [order.uniform(0.1, 0.9) for _ in victims], calls=10 * CALLS)

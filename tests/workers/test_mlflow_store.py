@@ -1,0 +1,178 @@
+"""What the client store does about MLflow itself: races, hands, servers that are away."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from mlflow.entities import ViewType
+from tests.workers.journals import START, Entry
+from tests.workers.test_store_contract import producer, refused, view
+
+from matih_schemas import identity
+from matih_workers.changes import RunChange
+from matih_workers.operations import operations
+from matih_workers.stores.mlflow_client import MlflowClientStore
+from matih_workers.stores.protocol import StoreUnavailable
+
+if TYPE_CHECKING:
+    from tests.workers.views import MlflowBench
+
+pytestmark = pytest.mark.parametrize("mlflow_bench", ["sqlite", "http"], indirect=True)
+
+
+def test_two_workers_that_make_the_same_run_end_with_one(mlflow_bench: MlflowBench) -> None:
+    who = producer()
+    stores = [MlflowClientStore(mlflow_bench.uri) for _ in range(3)]
+    start = threading.Barrier(len(stores))
+    changes = [who.created(), who.log(Entry({"a": 1.0})), who.ended()]
+
+    def work(store: MlflowClientStore) -> None:
+        store.open()
+        wanted = [operations(event) for event in changes]
+        start.wait()
+        for left in reversed(range(5)):
+            # As the worker's loop: what fails is tried again. Two of them setting one tag fails on PostgreSQL.
+            try:
+                store.apply(wanted)  # type: ignore[arg-type]
+                return
+            except Exception:
+                if not left:
+                    raise
+
+    threads = [threading.Thread(target=work, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(mlflow_bench.runs(who.run_id, ViewType.ACTIVE_ONLY)) == 1
+    assert (view(mlflow_bench, who).status, len(view(mlflow_bench, who).points)) == ("FINISHED", 1)
+    for store in stores:
+        store.close()
+
+
+def test_a_run_that_a_dead_worker_made_twice_is_one_again(mlflow_bench: MlflowBench) -> None:
+    who = producer()
+    refused(mlflow_bench, who.created(), who.log(Entry({"a": 1.0})))
+    used = mlflow_bench.runs(who.run_id)[0]
+    twin = mlflow_bench.client.create_run(
+        used.info.experiment_id, start_time=1, tags={f"matih.run.{who.run_id}": "1", "matih.tenant_id": "acme"}
+    )
+    mlflow_bench.restart()
+    assert refused(mlflow_bench, who.log(Entry({"a": 2.0}, step=1))) == {}
+    assert [run.info.run_id for run in mlflow_bench.runs(who.run_id, ViewType.ACTIVE_ONLY)] == [used.info.run_id]
+    assert mlflow_bench.client.get_run(twin.info.run_id).info.lifecycle_stage == "deleted"
+    assert len(view(mlflow_bench, who).points) == 2
+
+
+def test_an_experiment_made_by_hand_is_adopted(mlflow_bench: MlflowBench) -> None:
+    who = producer()
+    by_hand = mlflow_bench.client.create_experiment(f"acme/{who.experiment}", tags={"mine": "yes"})
+    assert refused(mlflow_bench, who.created()) == {}
+    found = mlflow_bench.client.get_experiment(by_hand)
+    expected = {"mine": "yes", "matih.tenant_id": "acme"}
+    assert found.tags.items() >= expected.items()
+    assert found.tags["matih.experiment_id"] == identity.experiment_id("acme", who.experiment)
+    assert mlflow_bench.runs(who.run_id)[0].info.experiment_id == by_hand
+
+
+def test_a_run_made_by_hand_can_be_logged_to_by_its_tenant_only(mlflow_bench: MlflowBench) -> None:
+    owner, stranger = producer(), producer(tenant="evil")
+    experiment = mlflow_bench.client.create_experiment(f"acme/{owner.experiment}")
+    made = mlflow_bench.client.create_run(experiment)
+    owner.run_id = stranger.run_id = made.info.run_id
+    assert refused(mlflow_bench, stranger.log(Entry({"a": 1.0}))) == {0: "tenant_mismatch"}
+    assert refused(mlflow_bench, owner.log(Entry({"a": 2.0}))) == {}
+    assert mlflow_bench.client.get_run(made.info.run_id).data.metrics == {"a": 2.0}
+
+
+def test_what_hands_did_meanwhile_is_noticed(mlflow_bench: MlflowBench) -> None:
+    who = producer()
+    refused(mlflow_bench, who.created(), who.log(Entry({"a": 1.0}, {"p": "1"})))
+    mlflow_id = mlflow_bench.runs(who.run_id)[0].info.run_id
+    mlflow_bench.client.log_param(mlflow_id, "q", "by hand")
+    assert refused(mlflow_bench, who.log(Entry({"a": 2.0}, {"q": "ours", "r": "3"}, step=1))) == {}
+    assert view(mlflow_bench, who).params == {"p": "1", "q": "by hand", "r": "3"}
+    assert view(mlflow_bench, who).tags["matih.param_conflicts"] == "q"
+    mlflow_bench.client.delete_run(mlflow_id)
+    assert refused(mlflow_bench, who.log(Entry({"a": 3.0}, step=2))) == {0: "deleted_run"}
+    mlflow_bench.client.delete_experiment(mlflow_bench.runs(who.run_id)[0].info.experiment_id)
+    assert refused(mlflow_bench, who.log(Entry({"a": 4.0}, step=3))) == {0: "deleted_experiment"}
+    late = producer(experiment=who.experiment)
+    assert refused(mlflow_bench, late.created()) == {0: "deleted_experiment"}
+
+
+def test_names_that_are_too_long(mlflow_bench: MlflowBench) -> None:
+    who = producer(experiment="e" * 250 + secrets.token_hex(6))
+    assert refused(mlflow_bench, who.created(run_name="r" * 400)) == {}
+    run = mlflow_bench.runs(who.run_id)[0]
+    assert run.info.run_name == "r" * 250
+    assert run.data.tags["matih.run_name"] == "r" * 400
+    assert mlflow_bench.experiment_tags("acme", who.experiment)["matih.experiment_name"] == who.experiment
+
+
+@pytest.mark.parametrize("parent_first", [True, False])
+def test_a_child_finds_its_parent_in_either_order(mlflow_bench: MlflowBench, parent_first: bool) -> None:
+    parent, child = producer(), producer()
+    created = [parent.created(), child.created(parent_run_id=parent.run_id)]
+    for event in created if parent_first else reversed(created):
+        assert refused(mlflow_bench, event) == {}
+    linked = mlflow_bench.runs(child.run_id)[0].data.tags["mlflow.parentRunId"]
+    assert linked == mlflow_bench.runs(parent.run_id)[0].info.run_id
+
+
+def test_nothing_is_taken_from_memory_once_it_is_old(
+    mlflow_bench: MlflowBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that stood still: another one went on, and this one wakes up with its old knowledge."""
+    who = producer()
+    refused(mlflow_bench, who.created(), who.log(Entry(tags={"x": "first"})))
+    stale = who.log(Entry(tags={"x": "second"}))
+    other = MlflowClientStore(mlflow_bench.uri)
+    other.apply([operations(stale), operations(who.log(Entry(tags={"x": "third"})))])  # type: ignore[list-item]
+    knowledge = mlflow_bench.store._knowledge
+    assert knowledge.get(who.run_id) is not None
+    monkeypatch.setattr(knowledge, "_clock", lambda: 1e12)
+    assert knowledge.get(who.run_id) is None
+    assert refused(mlflow_bench, stale) == {}
+    assert view(mlflow_bench, who).tags["x"] == "third"
+    other.close()
+
+
+def test_a_rebalance_under_a_write_makes_it_start_over(
+    mlflow_bench: MlflowBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = producer()
+    refused(mlflow_bench, who.created())
+    calls = []
+    connection = mlflow_bench.store._parts()[0]
+    write = connection.log
+
+    def log_and_rebalance(mlflow_id: str, batch: object) -> None:
+        calls.append(mlflow_id)
+        write(mlflow_id, batch)  # type: ignore[arg-type]
+        if len(calls) == 1:
+            mlflow_bench.store.forget()
+
+    monkeypatch.setattr(connection, "log", log_and_rebalance)
+    entries = [Entry({"a": 1.0, "b": 2.0, "c": 3.0}, step=step, time=START + step) for step in range(900)]
+    assert refused(mlflow_bench, who.log(*entries)) == {}
+    assert len(calls) == 4, "one call before, all three after"
+    assert len(view(mlflow_bench, who).points) == 2700
+
+
+def test_a_value_that_the_server_fails_on_is_not_called_an_outage(mlflow_bench: MlflowBench) -> None:
+    """NUL is an error 500 on PostgreSQL; the checks before it take it out, so it is put in behind them here."""
+    who = producer()
+    refused(mlflow_bench, who.created())
+    bad = producer(run_id=who.run_id, producer_id=who.producer_id, entries=[])
+    change = operations(bad.log(Entry(tags={"x": "y"})))
+    assert isinstance(change, RunChange)
+    change.logged[0].tags[0] = change.logged[0].tags[0]._replace(value="a\x00b")
+    if mlflow_bench.uri.startswith("http"):
+        with pytest.raises(Exception) as caught:
+            mlflow_bench.store.apply([change])
+        assert not isinstance(caught.value, StoreUnavailable)
+    mlflow_bench.store.probe()

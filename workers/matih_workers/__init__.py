@@ -1,0 +1,1 @@
+"""The ingest: Faust workers that apply events to MLflow."""

@@ -1,0 +1,133 @@
+"""The Faust application: the one pattern that loses nothing (see docs/architecture.md), and nothing else of Faust."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import faust
+from mode import CrashingSupervisor
+
+from matih_workers.faust_types import App, Stream, partitions, received
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from faust.types import StreamT
+
+    from matih_kafka.settings import KafkaSettings
+    from matih_workers.ingest import Ingest
+    from matih_workers.records import Received
+    from matih_workers.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+SESSION_TIMEOUT: Final = 6.0
+"""Seconds after which a killed worker's partitions go to another: the least that brokers allow."""
+HEARTBEAT_INTERVAL: Final = 1.2
+COMMIT_INTERVAL: Final = 1.0
+_DAY: Final = 24 * 60 * 60.0
+"""Seconds; an outage of the store may last: Faust must not take a waiting agent for a dead one."""
+
+OnPartitions = Callable[[frozenset[int] | None], None]
+
+
+def build_app(
+    settings: WorkerSettings, kafka: KafkaSettings, ingest: Ingest, datadir: Path, on_partitions: OnPartitions
+) -> App:
+    """A Faust application that carries the events topic into `ingest`. Start it with `in_worker = True`.
+
+    Args:
+        settings: the worker's.
+        kafka: the connection's.
+        ingest: what is done with the events.
+        datadir: where Faust may leave files.
+        on_partitions: told the partitions that are this worker's from now on, each time they change; None while
+            they are given out anew.
+
+    Raises:
+        matih_kafka.errors.InvalidSettings: a file with a certificate, key or password can't be read.
+    """
+    app = _faust(settings, kafka, datadir)
+    topic = app.topic(
+        kafka.events_topic,
+        key_type=bytes,
+        key_serializer="raw",
+        value_type=bytes,
+        value_serializer="raw",
+        internal=True,
+    )
+
+    @app.agent(topic, name="ingest", concurrency=1)
+    async def carry(stream: StreamT[bytes]) -> None:
+        await take(cast("Stream", stream), ingest, settings)
+
+    @app.on_partitions_assigned.connect(weak=False)
+    async def assigned(_app: Any, assigned: Any, **_: Any) -> None:
+        on_partitions(partitions(assigned, kafka.events_topic))
+
+    @app.on_partitions_revoked.connect(weak=False)
+    async def revoked(_app: Any, _revoked: Any, **_: Any) -> None:
+        on_partitions(None)
+
+    return cast("App", app)
+
+
+def _faust(settings: WorkerSettings, kafka: KafkaSettings, datadir: Path) -> faust.App:
+    """Faust with the settings under which nothing is acknowledged that is not done."""
+    return faust.App(
+        settings.worker_group,
+        broker=_brokers(kafka),
+        broker_credentials=_credentials(kafka),
+        datadir=str(datadir),
+        autodiscover=False,
+        web_enabled=False,
+        agent_supervisor=CrashingSupervisor,
+        processing_guarantee="at_least_once",
+        stream_wait_empty=False,
+        stream_processing_timeout=_DAY,
+        stream_buffer_maxsize=settings.worker_batch_events,
+        broker_max_poll_interval=_DAY,
+        broker_session_timeout=SESSION_TIMEOUT,
+        broker_heartbeat_interval=HEARTBEAT_INTERVAL,
+        broker_commit_interval=COMMIT_INTERVAL,
+        broker_commit_livelock_soft_timeout=_DAY,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        worker_redirect_stdouts=False,
+    )
+
+
+async def take(stream: Stream, ingest: Ingest, settings: WorkerSettings) -> None:
+    """The agent: acknowledges a part of what it took once that is settled; never returns.
+
+    It never raises for an outage, for Faust would go on with later events then: `ingest` tries again.
+    """
+    async for events in stream.noack_take(settings.worker_batch_events, settings.worker_batch_wait):
+        for part in ingest.parts(received(event) for event in events):
+            await ingest.settle(part)
+            await _acknowledge(stream, part)
+
+
+async def _acknowledge(stream: Stream, part: list[Received]) -> None:
+    for record in part:
+        await stream.ack(record.event)
+
+
+def _brokers(kafka: KafkaSettings) -> str:
+    return ";".join(f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(","))
+
+
+def _credentials(kafka: KafkaSettings) -> Any:
+    """Faust's form of the client options; the TLS context always explicitly, for Faust would make another one."""
+    options = kafka.client_options()
+    context = options.get("ssl_context")
+    if kafka.security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context is not None else None

@@ -1,0 +1,151 @@
+"""What an event asks of the store, as plain values: the words that the pure middle and the stores share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+Lifecycle = Literal["delete", "restore"]
+
+RUNNING_CLASS: Final = 0
+INFERRED_CLASS: Final = 1
+EXPLICIT_CLASS: Final = 2
+
+
+class Metric(NamedTuple):
+    """One point; timestamp in ms since the epoch."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+
+
+class Tag(NamedTuple):
+    """A tag as its producer wrote it: by its `sequence`-th entry."""
+
+    sequence: int
+    key: str
+    value: str
+
+
+class StatusOrder(NamedTuple):
+    """What decides between two statuses of a run: the greater one holds, in whatever order they arrive."""
+
+    attempt: int
+    rank: int
+    occurred_at: int
+    event_id: str
+
+    def text(self) -> str:
+        """The form in which it stands in the tag `matih.status`."""
+        return ",".join(map(str, self))
+
+    @classmethod
+    def parse(cls, text: str) -> StatusOrder | None:
+        """The order in a tag's text; None if somebody else wrote something else there."""
+        parts = text.split(",", 3)
+        try:
+            return cls(int(parts[0]), int(parts[1]), int(parts[2]), parts[3])
+        except (ValueError, IndexError):
+            return None
+
+
+@dataclass(frozen=True)
+class StatusChange:
+    """A status that applies if its order is greater than the run's.
+
+    Attributes:
+        end_time: ms since the epoch; None for RUNNING.
+        reason: for people; may be empty.
+    """
+
+    order: StatusOrder
+    status: RunStatus
+    end_time: int | None = None
+    reason: str = ""
+
+
+@dataclass
+class Logged:
+    """What consecutive entries of one producer brought; their numbers are `first_sequence` to `last_sequence`."""
+
+    producer_id: str
+    first_sequence: int
+    last_sequence: int
+    metrics: list[Metric] = field(default_factory=list)
+    params: list[tuple[str, str]] = field(default_factory=list)
+    tags: list[Tag] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ExperimentSpec:
+    """What is needed to create an experiment."""
+
+    experiment_id: str
+    name: str
+    description: str = ""
+    artifact_location: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Creation:
+    """A producer's part of a run begins; the run is made if it is not there.
+
+    Attributes:
+        start_time: ms since the epoch, the run's if it has to be made.
+        owner: its name and tags are the run's; another producer's only fill what is missing.
+        parent_run_id: our id of the parent, or MLflow's.
+    """
+
+    experiment: ExperimentSpec
+    producer_id: str
+    sequence: int
+    start_time: int
+    owner: bool
+    run_name: str = ""
+    parent_run_id: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunChange:
+    """What one event does to one run.
+
+    Attributes:
+        problems: what was invalid and left out, for people.
+    """
+
+    tenant_id: str
+    run_id: str
+    creation: Creation | None = None
+    logged: tuple[Logged, ...] = ()
+    status: StatusChange | None = None
+    lifecycle: Lifecycle | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExperimentChange:
+    """What one event does to one experiment: make it, change it, or hide and show it.
+
+    Attributes:
+        create: makes the experiment if it is not there; an existing one keeps its attributes.
+        name, description: None leaves them.
+        tags: set; others stay.
+        problems: what was invalid and left out, for people.
+    """
+
+    tenant_id: str
+    experiment_id: str
+    create: ExperimentSpec | None = None
+    name: str | None = None
+    description: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    lifecycle: Lifecycle | None = None
+    problems: tuple[str, ...] = ()
+
+
+Change = RunChange | ExperimentChange

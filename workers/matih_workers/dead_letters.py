@@ -1,0 +1,142 @@
+"""Dead letters: records that can never be applied as they are, kept with the reason, so that nothing waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import traceback
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from matih_kafka.errors import BrokerUnavailable, RecordRejected
+from matih_kafka.publisher import Record
+from matih_workers.backoff import Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matih_kafka.publisher import Publisher
+    from matih_schemas.errors import InvalidEvent, Reason
+    from matih_workers.records import Received
+
+logger = logging.getLogger(__name__)
+
+CONNECTOR: Final = "matih-ingest"
+DETAIL_MAX: Final = 4000
+LOGGED_MAX: Final = 5
+"""Lines in the log for one batch of dead letters: a flood of garbage must not become one of lines."""
+_NULL: Final = "matih.null"
+"""Names the parts of the record, key or value, that were null: the dead letter has them empty."""
+_CUT: Final = "matih.value_left_out"
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One record, and why it can't be applied.
+
+    Attributes:
+        attempts: how often it was tried.
+        first_failed_at: when it failed for the first time, in ms since the epoch.
+    """
+
+    record: Received
+    why: InvalidEvent
+    attempts: int = 1
+    first_failed_at: int = 0
+
+    @property
+    def reason(self) -> Reason:
+        """One of `matih_schemas.errors.REASONS`."""
+        return self.why.reason
+
+
+class DeadLetters:
+    """Publishes dead letters, and comes back when they are safe, however long that takes."""
+
+    def __init__(self, publisher: Publisher, backoff: Callable[[], Backoff] = lambda: Backoff(0.2, 5.0)) -> None:
+        self._publisher = publisher
+        self._backoff = backoff
+        self._connected = False
+
+    async def publish(self, letters: Sequence[DeadLetter]) -> None:
+        """Returns once all in-sync replicas have all of them; some may stand in the topic twice."""
+        waiting = [as_record(letter) for letter in letters]
+        backoff = self._backoff()
+        while waiting:
+            waiting = await self._try(waiting, backoff)
+        for letter in letters[:LOGGED_MAX]:
+            logger.warning("dead letter %s: %s", letter.record, letter.why)
+        if len(letters) > LOGGED_MAX:
+            logger.warning("and %d more dead letters", len(letters) - LOGGED_MAX)
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        await self._publisher.close()
+
+    async def _try(self, records: list[Record], backoff: Backoff) -> list[Record]:
+        """Sends them all; returns what is to be sent again, after a wait."""
+        try:
+            return await self._send(records)
+        except BrokerUnavailable as error:
+            self._connected = False
+            if backoff.tries == 0:
+                logger.warning("dead letters wait for Kafka: %s", error)
+            await asyncio.sleep(backoff.next())
+            return records
+
+    async def _send(self, records: list[Record]) -> list[Record]:
+        """Sends them all; if one is too large for the topic, returns all, that one made small.
+
+        Raises:
+            BrokerUnavailable: any of them may be missing.
+        """
+        if not self._connected:
+            await self._publisher.connect()
+            self._connected = True
+        sent = [self._publisher.send(record) for record in records]
+        outcomes = await asyncio.gather(*sent, return_exceptions=True)
+        rejected = [isinstance(outcome, RecordRejected) for outcome in outcomes]
+        if any(rejected):
+            self._connected = False
+            pairs = zip(records, rejected, strict=True)
+            return [_without_value(record) if too_large else record for record, too_large in pairs]
+        failed = next((outcome for outcome in outcomes if isinstance(outcome, BaseException)), None)
+        if failed is not None:
+            raise failed
+        return []
+
+
+def as_record(letter: DeadLetter) -> Record:
+    """The record of the dead-letter topic: key, value, headers and time kept, and what happened added."""
+    record = letter.record
+    headers = (*record.headers, *((name, text.encode()) for name, text in _headers(letter).items()))
+    return Record(record.key or b"", record.value or b"", headers, record.timestamp_ms)
+
+
+def _headers(letter: DeadLetter) -> dict[str, str]:
+    """Kafka Connect's names, which tools for dead letters know, and ours."""
+    record, why = letter.record, letter.why
+    cause = why.__cause__ or why
+    headers = {
+        "__connect.errors.topic": record.topic,
+        "__connect.errors.partition": str(record.partition),
+        "__connect.errors.offset": str(record.offset),
+        "__connect.errors.connector.name": CONNECTOR,
+        "__connect.errors.task.id": str(record.partition),
+        "__connect.errors.stage": "TASK_PUT",
+        "__connect.errors.class.name": f"{CONNECTOR}.{why.reason}",
+        "__connect.errors.exception.class.name": f"{type(cause).__module__}.{type(cause).__qualname__}",
+        "__connect.errors.exception.message": why.detail[:DETAIL_MAX],
+        "__connect.errors.exception.stacktrace": "".join(traceback.format_exception(cause))[-DETAIL_MAX:],
+        "matih.reason": why.reason,
+        "matih.attempts": str(letter.attempts),
+        "matih.first_failed_at": str(letter.first_failed_at or time.time_ns() // 1_000_000),
+    }
+    null = [name for name, part in (("key", record.key), ("value", record.value)) if part is None]
+    return {**headers, _NULL: ",".join(null)} if null else headers
+
+
+def _without_value(record: Record) -> Record:
+    """The same dead letter, small: its headers say where the whole record stands in the events topic."""
+    return replace(record, value=b"", headers=(*record.headers, (_CUT, str(len(record.value)).encode())))

@@ -1,0 +1,145 @@
+"""How the worker is: what its pages show, and what its log says, once and not at every try."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from matih_workers.metrics import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from matih_workers.dead_letters import DeadLetter
+
+logger = logging.getLogger(__name__)
+
+REMIND_SECONDS: Final = 30.0
+State = Literal["starting", "up", "down"]
+
+
+@dataclass
+class Side:
+    """One of the two things that the worker stands between.
+
+    Attributes:
+        message: why it is down; empty otherwise.
+        since: when its state changed, in seconds of the monotonic clock.
+    """
+
+    name: str
+    state: State = "starting"
+    message: str = ""
+    since: float = field(default_factory=time.monotonic)
+    reminded: float = 0.0
+
+    def works(self) -> None:
+        """It is up; says so in the log if it was not."""
+        if self.state == "down":
+            logger.info("%s is back after %.0f s", self.name, time.monotonic() - self.since)
+        self._become("up", "")
+
+    def fails(self, message: str) -> None:
+        """It is down; says so in the log, again every half a minute."""
+        self._become("down", message)
+        now = time.monotonic()
+        if now - self.reminded > REMIND_SECONDS:
+            self.reminded = now
+            logger.warning("%s is unavailable, everything is kept and tried again: %s", self.name, message)
+
+    def report(self) -> dict[str, Any]:
+        """For the pages."""
+        return {
+            "state": self.state,
+            "message": self.message,
+            "seconds_in_state": round(time.monotonic() - self.since, 1),
+        }
+
+    def _become(self, state: State, message: str) -> None:
+        if state != self.state:
+            self.since, self.reminded = time.monotonic(), 0.0
+        self.state, self.message = state, message
+
+
+class Health:
+    """The worker's state and counters. Written by the loop, read by the pages, in one event loop."""
+
+    def __init__(self, lag: Callable[[], int | None] = lambda: None) -> None:
+        """`lag` gives the events that are on the topic and not acknowledged yet, None while nobody knows."""
+        self.store = Side("the store")
+        self.kafka = Side("Kafka")
+        self.assigned: frozenset[int] | None = None
+        self.metrics = Metrics(lag)
+        self._lag = lag
+        self._counts: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._started = time.monotonic()
+
+    @contextmanager
+    def in_flight(self, events: int) -> Iterator[None]:
+        """Counts the events as being applied."""
+        self._counts["in_flight"] += events
+        self.metrics.in_flight.set(self._counts["in_flight"])
+        try:
+            yield
+        finally:
+            self._counts["in_flight"] -= events
+            self.metrics.in_flight.set(self._counts["in_flight"])
+
+    def applied(self, events: int, points: int, seconds: float) -> None:
+        """A batch is durable."""
+        self._counts.update(events=events, points=points, batches=1)
+        self.metrics.events.inc(events)
+        self.metrics.points.inc(points)
+        self.metrics.batches.inc()
+        self.metrics.apply_seconds.observe(seconds)
+
+    def dead(self, letters: Sequence[DeadLetter]) -> None:
+        """These are among the dead letters."""
+        for letter in letters:
+            self._reasons[letter.reason] += 1
+            self.metrics.dead_letters.labels(letter.reason).inc()
+
+    def retried(self) -> None:
+        """A batch is tried again."""
+        self._counts["retries"] += 1
+        self.metrics.retries.inc()
+
+    def store_works(self) -> None:
+        """The store took or answered something."""
+        self.store.works()
+        self.metrics.store_up.set(1)
+
+    def store_fails(self, message: str) -> None:
+        """The store is unavailable."""
+        self.retried()
+        self.store.fails(message)
+        self.metrics.store_up.set(0)
+
+    def problems(self) -> list[str]:
+        """Why the worker is not ready; empty if it is."""
+        found = [
+            f"{side.name} is {side.state}: {side.message}" for side in (self.store, self.kafka) if side.state != "up"
+        ]
+        return found if self.assigned is not None else [*found, "no partitions were assigned yet"]
+
+    def report(self) -> dict[str, Any]:
+        """Everything, for `/status`; counts since the process began."""
+        return {
+            "ready": not self.problems(),
+            "events": self._counts["events"],
+            "metrics": self._counts["points"],
+            "batches": self._counts["batches"],
+            "retries": self._counts["retries"],
+            "dead_letters": dict(self._reasons),
+            "lag": self._lag(),
+            "in_flight": self._counts["in_flight"],
+            "partitions": sorted(self.assigned or ()),
+            "store": self.store.report(),
+            "kafka": self.kafka.report(),
+            "uptime_seconds": round(time.monotonic() - self._started, 1),
+        }

@@ -1,0 +1,213 @@
+"""What the agent does with what it takes: when `settle` returns, all of it is in the store or among the dead letters.
+
+| what happens | what is done |
+|---|---|
+| an event is invalid, or the store refuses it | dead letter, the others go on |
+| the store is unavailable | everything is kept and tried again, for ever; no dead letter |
+| anything else fails | if the store takes a probing write, the batch is halved until one event is left; that one is a \
+dead letter (`poison`) after some tries |
+| the process dies | the next one takes the same events one by one; the one that kills is a dead letter (`poison`) |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from matih_schemas.errors import InvalidEvent
+from matih_workers.backoff import Backoff
+from matih_workers.batch import metric_count
+from matih_workers.dead_letters import DeadLetter
+from matih_workers.records import Read, read
+from matih_workers.stores.protocol import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from matih_workers.attempts import Attempts
+    from matih_workers.dead_letters import DeadLetters
+    from matih_workers.health import Health
+    from matih_workers.records import Received
+    from matih_workers.settings import WorkerSettings
+    from matih_workers.stores.protocol import RunStore
+
+logger = logging.getLogger(__name__)
+
+
+class Ingest:
+    """Carries records into the store. One call of `settle` at a time."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        dead_letters: DeadLetters,
+        attempts: Attempts,
+        health: Health,
+        settings: WorkerSettings,
+        reader: Callable[[Received], Read] = read,
+    ) -> None:
+        self._store = store
+        self._dead_letters = dead_letters
+        self._attempts = attempts
+        self._health = health
+        self._settings = settings
+        self._read = reader
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Lets no further `settle` begin: it waits to be cancelled instead."""
+        self._stopping = True
+
+    async def idle(self) -> None:
+        """Waits until no `settle` is under way."""
+        await self._idle.wait()
+
+    def parts(self, records: Iterable[Received]) -> Iterator[list[Received]]:
+        """The records in parts to be settled and acknowledged one after the other.
+
+        What a dead process left is taken one by one; else as many as the bound on points allows.
+        """
+        part: list[Received] = []
+        points = 0
+        for record in records:
+            alone = self._attempts.deaths(record) > 0
+            if part and (alone or points >= self._settings.worker_batch_metrics):
+                yield part
+                part, points = [], 0
+            part.append(record)
+            points += _points_at_most(record)
+            if alone:
+                yield part
+                part, points = [], 0
+        if part:
+            yield part
+
+    async def settle(self, records: Sequence[Received]) -> None:
+        """Returns once every record is durable in the store or among the dead letters."""
+        if self._stopping:
+            await asyncio.Event().wait()
+        self._idle.clear()
+        try:
+            with self._health.in_flight(len(records)):
+                await self._settle_or_give_up(records)
+            self._attempts.settled(records)
+        finally:
+            self._idle.set()
+
+    async def _settle_or_give_up(self, records: Sequence[Received]) -> None:
+        deaths = self._attempts.deaths(records[0])
+        if len(records) == 1 and deaths >= self._settings.worker_attempts:
+            await self._poison(records[0], deaths, _Killed(f"{deaths} worker processes died while applying it"))
+        else:
+            await self._settle(records)
+
+    async def _settle(self, records: Sequence[Received]) -> None:
+        backoff = Backoff(self._settings.worker_backoff, self._settings.worker_backoff_max)
+        failed, first_failed_at = 0, _now()
+        while (error := await self._failure(records)) is not None:
+            outage = error if isinstance(error, StoreUnavailable) else await self._outage()
+            if outage is not None:
+                await self._wait(outage, backoff)
+                continue
+            failed += 1
+            if len(records) > 1:
+                await self._halve(records, error)
+                return
+            if failed >= self._settings.worker_attempts:
+                await self._poison(records[0], failed, error, first_failed_at)
+                return
+            await self._retry(backoff)
+
+    async def _failure(self, records: Sequence[Received]) -> Exception | None:
+        """Tries once; what went wrong, None if nothing."""
+        try:
+            await self._apply(records)
+        except Exception as error:  # noqa: BLE001  # anything may be wrong with one event; the rest must go on
+            return error
+        return None
+
+    async def _apply(self, records: Sequence[Received]) -> None:
+        """One try.
+
+        Raises:
+            StoreUnavailable: of the store.
+            Exception: anything else of the store, or of an event.
+        """
+        started = time.monotonic()
+        with self._attempts.noted(records):
+            reads, letters = await asyncio.to_thread(self._apply_blocking, records)
+        self._health.store_works()
+        if letters:
+            await self._dead_letters.publish(letters)
+        changes = [one.change for one in reads if one.change is not None]
+        self._health.applied(len(records), metric_count(changes), time.monotonic() - started)
+        self._health.dead(letters)
+
+    def _apply_blocking(self, records: Sequence[Received]) -> tuple[list[Read], list[DeadLetter]]:
+        """Decodes and applies, in a thread; returns the dead letters."""
+        reads = [self._read(record) for record in records]
+        wanted = [one for one in reads if one.change is not None]
+        refusals = self._store.apply([one.change for one in wanted if one.change is not None]) if wanted else {}
+        letters = [DeadLetter(one.record, one.invalid) for one in reads if one.invalid is not None]
+        letters += [DeadLetter(wanted[index].record, refusal) for index, refusal in refusals.items()]
+        refused = set(refusals)
+        letters += [letter for index, one in enumerate(wanted) if index not in refused for letter in _partial(one)]
+        return reads, letters
+
+    async def _outage(self) -> StoreUnavailable | None:
+        """Why the store takes nothing at all; None if it does."""
+        try:
+            await asyncio.to_thread(self._store.probe)
+        except StoreUnavailable as error:
+            return error
+        self._health.store_works()
+        return None
+
+    async def _wait(self, error: StoreUnavailable, backoff: Backoff) -> None:
+        self._health.store_fails(str(error))
+        await asyncio.sleep(backoff.next(error.retry_after))
+
+    async def _retry(self, backoff: Backoff) -> None:
+        self._health.retried()
+        await asyncio.sleep(backoff.next())
+
+    async def _halve(self, records: Sequence[Received], error: Exception) -> None:
+        logger.info("%d events failed together, trying each half: %s", len(records), _one_line(error))
+        self._health.retried()
+        middle = len(records) // 2
+        await self._settle(records[:middle])
+        await self._settle(records[middle:])
+
+    async def _poison(self, record: Received, attempts: int, error: Exception, first_failed_at: int = 0) -> None:
+        why = InvalidEvent("poison", f"failed {attempts} times, the store works: {_one_line(error)}")
+        why.__cause__ = error
+        letter = DeadLetter(record, why, attempts, first_failed_at)
+        await self._dead_letters.publish([letter])
+        self._health.dead([letter])
+
+
+class _Killed(Exception):  # it names what happened to the worker
+    """The worker did not survive the event."""
+
+
+def _partial(one: Read) -> list[DeadLetter]:
+    """The dead letter of an event that was applied but for some entries."""
+    problems = one.change.problems if one.change is not None else ()
+    return [DeadLetter(one.record, InvalidEvent("invalid_entry", "; ".join(problems)))] if problems else []
+
+
+def _points_at_most(record: Received) -> int:
+    """Roughly how many points a record brings, without decoding it: a point takes 11 bytes or more."""
+    return len(record.value or b"") // 11
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:1000]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,179 @@
+"""One worker process, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from matih_kafka.errors import BrokerUnavailable
+from matih_kafka.idempotent import KafkaPublisher
+from matih_schemas.errors import MatihError
+from matih_schemas.topics import catalogue
+from matih_workers import faust_types
+from matih_workers.attempts import Attempts, open_slot
+from matih_workers.backoff import Backoff
+from matih_workers.dead_letters import DeadLetters
+from matih_workers.health import Health
+from matih_workers.ingest import Ingest
+from matih_workers.settings import make_store
+from matih_workers.stores.protocol import StoreUnavailable
+from matih_workers.web import Pages
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from matih_kafka.settings import KafkaSettings
+    from matih_workers.faust_types import App
+    from matih_workers.settings import WorkerSettings
+    from matih_workers.stores.protocol import RunStore
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS: Final = 0.5
+LEAVE_SECONDS: Final = 3.0
+"""Seconds that committing and leaving the group may take at the end; past it the broker notices by itself."""
+
+
+class WorkerCrashed(MatihError):
+    """The consumer ended by itself: nothing unfinished was acknowledged, so start the worker again."""
+
+
+class WorkerProcess:
+    """Runs until `stop`, or until the consumer crashes."""
+
+    def __init__(self, settings: WorkerSettings, kafka: KafkaSettings, store: RunStore | None = None) -> None:
+        """Prepares everything; connects nothing.
+
+        Args:
+            settings: the worker's.
+            kafka: the connection's.
+            store: instead of the one that the settings name.
+
+        Raises:
+            InvalidSettings: there is no such store.
+            FolderUnusable: the worker's folder can't be used.
+            InvalidName: the topic's name can't be one.
+        """
+        self._settings = settings
+        self._kafka = kafka
+        self._topic, dead_letters = catalogue(kafka.events_topic)
+        self._store = store or make_store(settings)
+        self._folder, self._slot = open_slot(settings.worker_datadir, settings.worker_group)
+        self._attempts = Attempts(self._folder)
+        self._dead_letters = DeadLetters(KafkaPublisher(kafka, dead_letters, client_id="matih-worker"))
+        self._app: App | None = None
+        self.health = Health(lambda: faust_types.lag(self._app, self._topic.name) if self._app else None)
+        self._ingest = Ingest(self._store, self._dead_letters, self._attempts, self.health, settings)
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Lets `run` come to its end; thread-safe only within the event loop."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Works until `stop`; what is not acknowledged by then comes again.
+
+        Raises:
+            PortTaken: the pages' port can't be had.
+            WorkerCrashed: the consumer ended by itself.
+        """
+        pages = Pages(self.health)
+        port = await pages.start(self._settings.worker_host, self._settings.worker_port)
+        logger.info("the worker's pages: http://%s:%d/status", self._settings.worker_host, port)
+        opening = asyncio.create_task(self._open_store())
+        try:
+            if await self._until_stopped(self._wait_for_topic()):
+                await self._consume()
+        finally:
+            opening.cancel()
+            await self._close()
+            await pages.stop()
+
+    async def _open_store(self) -> None:
+        """Imports and connects, side by side with Kafka; events that come earlier wait in the same call."""
+        backoff = Backoff(self._settings.worker_backoff, self._settings.worker_backoff_max)
+        while (outage := await self._store_outage()) is not None:
+            self.health.store_fails(str(outage))
+            await asyncio.sleep(backoff.next(outage.retry_after))
+        self.health.store_works()
+
+    async def _store_outage(self) -> StoreUnavailable | None:
+        try:
+            await asyncio.to_thread(self._store.open)
+            await asyncio.to_thread(self._store.probe)
+        except StoreUnavailable as error:
+            return error
+        return None
+
+    async def _wait_for_topic(self) -> None:
+        """Returns once Kafka has the topic as the catalogue says; no other is ever consumed."""
+        backoff = Backoff(self._settings.worker_backoff, self._settings.worker_backoff_max)
+        while (problem := await self._topic_problem()) is not None:
+            self.health.kafka.fails(problem)
+            await asyncio.sleep(backoff.next())
+
+    async def _topic_problem(self) -> str | None:
+        publisher = KafkaPublisher(self._kafka, self._topic, client_id="matih-worker")
+        try:
+            await publisher.connect()
+        except BrokerUnavailable as error:
+            return str(error)
+        finally:
+            await publisher.close()
+        return None
+
+    async def _consume(self) -> None:
+        from matih_workers.app import build_app
+
+        self._app = build_app(self._settings, self._kafka, self._ingest, self._folder, self._partitions_changed)
+        self._app.in_worker = True
+        await self._app.start()
+        while not self._stopping.is_set():
+            if self._app.crashed:
+                raise WorkerCrashed(f"the consumer crashed: {faust_types.crash_reason(self._app)}; start it again")
+            self._look_at_kafka(self._app)
+            await self._until_stopped(asyncio.sleep(WATCH_SECONDS))
+
+    def _partitions_changed(self, partitions: frozenset[int] | None) -> None:
+        # Another worker may have written to our runs meanwhile, or may do so from now on.
+        self._store.forget()
+        self.health.assigned = partitions
+        if partitions is not None:
+            logger.info("partitions: %s", ", ".join(map(str, sorted(partitions))) or "none")
+
+    def _look_at_kafka(self, app: App) -> None:
+        if faust_types.reaches_coordinator(app):
+            self.health.kafka.works()
+        elif self.health.kafka.state == "up":
+            self.health.kafka.fails(f"the group's coordinator at {self._kafka.bootstrap_servers} does not answer")
+
+    async def _until_stopped(self, work: Awaitable[None]) -> bool:
+        """Waits for the work or for `stop`; whether the work came to its end."""
+        task = asyncio.ensure_future(work)
+        stopped = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not task.done():
+            task.cancel()
+            return False
+        task.result()
+        return True
+
+    async def _close(self) -> None:
+        """Lets the batch under way finish, commits, leaves the group: each within its time."""
+        self._ingest.stop()
+        await _at_most(self._settings.worker_stop_timeout, self._ingest.idle())
+        if self._app is not None:
+            await _at_most(LEAVE_SECONDS, self._app.stop())
+        await _at_most(1.0, self._dead_letters.close())
+        self._attempts.let_go()
+        self._store.close()
+        self._slot.close()
+
+
+async def _at_most(seconds: float, work: Awaitable[object]) -> None:
+    try:
+        await asyncio.wait_for(work, seconds)
+    except asyncio.TimeoutError:
+        logger.warning("not finished within %.0f s: what was under way comes again", seconds)

@@ -1,0 +1,71 @@
+"""A record of the events topic, and what it asks of the store."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from matih_schemas import codec
+from matih_schemas.errors import InvalidEvent
+from matih_workers.operations import operations
+
+if TYPE_CHECKING:
+    from matih_workers.changes import Change
+
+_SHOWN_MAX: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One record as it came.
+
+    Attributes:
+        timestamp_ms: when the broker received it, in ms since the epoch.
+        event: what acknowledges it.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_ms: int = 0
+    event: Any = None
+
+    @property
+    def checksum(self) -> int:
+        """Tells this record from another one at the same offset of a topic made anew."""
+        return zlib.crc32(self.value or b"", zlib.crc32(self.key or b""))
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}@{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A record with what it asks for: a change, or nothing, or it is invalid."""
+
+    record: Received
+    change: Change | None = None
+    invalid: InvalidEvent | None = None
+
+
+def read(record: Received) -> Read:
+    """What the record asks for."""
+    try:
+        return Read(record, _change(record))
+    except InvalidEvent as error:
+        return Read(record, invalid=error)
+
+
+def _change(record: Received) -> Change | None:
+    if record.value is None:
+        raise InvalidEvent("malformed", "the record has no value")
+    event = codec.decode(record.value)
+    key = codec.event_key(event)
+    if key != record.key:
+        found = "none" if record.key is None else repr(record.key[:_SHOWN_MAX])
+        raise InvalidEvent("key_mismatch", f"the record's key is {found}, its event's {key!r}")
+    return operations(event)

@@ -1,0 +1,107 @@
+"""The worker's settings, from the environment."""
+
+from __future__ import annotations
+
+import getpass
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from matih_schemas.errors import MatihError
+
+if TYPE_CHECKING:
+    from matih_workers.stores.protocol import RunStore
+
+DEFAULT_STORE_URI = "http://mlflow:5000"
+
+
+class InvalidSettings(MatihError):
+    """A setting can't be as it is; the message names the variable."""
+
+
+class WorkerSettings(BaseSettings):
+    """`MATIH_<NAME>` in the environment, but where another name is given; Kafka's settings are `KafkaSettings`.
+
+    Attributes:
+        store_uri: MLflow's tracking URI: a server's, or a database's.
+        store: how it is written to; `auto` chooses by the URI.
+        store_timeout: seconds for one answer of the store.
+        store_threads: runs that are written side by side.
+        store_artifact_root: where the artifacts of experiments made by this worker go, if the store is a database:
+            no server says it then. None leaves it to MLflow, which takes a folder of this process.
+        worker_group: the consumer group; workers of one group share the partitions.
+        worker_host: the address of the worker's pages.
+        worker_port: the port of the worker's pages; 0 takes a free one and says which.
+        worker_datadir: a folder for what must survive the process: the events it was at when it was killed.
+        worker_batch_events: events taken at once, at most.
+        worker_batch_metrics: points applied at once, at most (an event is never split).
+        worker_batch_wait: seconds to wait for a batch to fill.
+        worker_backoff: seconds before the first retry; each further one waits twice as long.
+        worker_backoff_max: seconds that a retry waits at most.
+        worker_attempts: how often one event may fail, or kill the worker, before it is a dead letter.
+        worker_stop_timeout: seconds that a batch under way has to finish when the worker is told to stop.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="MATIH_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    store_uri: str = Field(
+        default=DEFAULT_STORE_URI, validation_alias=AliasChoices("MATIH_STORE_URI", "MLFLOW_TRACKING_URI", "store_uri")
+    )
+    store: Literal["auto", "client", "sql"] = "auto"
+    store_timeout: float = Field(default=20.0, gt=0)
+    store_threads: int = Field(default=4, ge=1, le=64)
+    store_artifact_root: str | None = None
+    worker_group: str = Field(default="matih-ingest", min_length=1)
+    worker_host: str = "127.0.0.1"
+    worker_port: int = Field(default=8090, ge=0, le=65535)
+    worker_datadir: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()) / f"matih-worker-{_user()}")
+    worker_batch_events: int = Field(default=256, ge=1)
+    worker_batch_metrics: int = Field(default=8000, ge=1)
+    worker_batch_wait: float = Field(default=0.02, gt=0)
+    worker_backoff: float = Field(default=0.2, gt=0)
+    worker_backoff_max: float = Field(default=5.0, gt=0)
+    worker_attempts: int = Field(default=5, ge=1)
+    worker_stop_timeout: float = Field(default=5.0, ge=0)
+
+
+def worker_settings() -> WorkerSettings:
+    """The settings of this process's environment.
+
+    Raises:
+        InvalidSettings: one of them can't be; the message names the variable.
+    """
+    try:
+        return WorkerSettings()
+    except ValidationError as error:
+        raise InvalidSettings("; ".join(_complaint(item) for item in error.errors())) from None
+
+
+def _user() -> str:
+    """Who runs this: two users of one machine must not share a folder under the temporary one."""
+    return getpass.getuser()
+
+
+def make_store(settings: WorkerSettings) -> RunStore:
+    """The store that the settings name, not opened yet.
+
+    Raises:
+        InvalidSettings: there is none of that kind.
+    """
+    if settings.store == "sql":
+        raise InvalidSettings("MATIH_STORE=sql: this release has no SQL store yet; use auto or client")
+    from matih_workers.stores.mlflow_client import MlflowClientStore
+
+    return MlflowClientStore(
+        settings.store_uri, settings.store_timeout, settings.store_threads, settings.store_artifact_root
+    )
+
+
+def _complaint(item: Any) -> str:
+    """One line on one setting, without its value: a URI may hold a password."""
+    name = str(item["loc"][0]) if item["loc"] else ""
+    return f"{name if name.isupper() else f'MATIH_{name.upper()}'}: {item['msg']}"

@@ -1,0 +1,1 @@
+"""Where the events end up: the contract of a store, and the stores."""

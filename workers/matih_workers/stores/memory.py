@@ -1,0 +1,170 @@
+"""A store that keeps everything in this process: for tests, and the model that the real stores are held against."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from matih_schemas import tags
+from matih_schemas.errors import InvalidEvent
+from matih_schemas.identity import mlflow_experiment_name
+from matih_workers.batch import grouped
+from matih_workers.merge import KnownRun, RunWrites
+from matih_workers.stores.walk import StoredRun, apply_run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matih_workers.changes import Change, ExperimentChange, ExperimentSpec, Lifecycle, Metric, RunChange
+    from matih_workers.stores.protocol import Refusals
+
+
+@dataclass
+class MemoryExperiment:
+    """An experiment, as MLflow would show it."""
+
+    tenant_id: str
+    experiment_id: str
+    name: str
+    tags: dict[str, str] = field(default_factory=dict)
+    deleted: bool = False
+
+
+@dataclass
+class MemoryRun(StoredRun):
+    """A run, as MLflow would show it."""
+
+    experiment: MemoryExperiment = field(default_factory=lambda: MemoryExperiment("", "", ""))
+    start_time: int = 0
+    end_time: int | None = None
+    status: str = "RUNNING"
+    metrics: set[Metric] = field(default_factory=set)
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    deleted_alone: bool = False
+
+
+class MemoryStore:
+    """The contract of `RunStore`, on dictionaries."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, MemoryRun] = {}
+        self.experiments: dict[str, MemoryExperiment] = {}
+        self._serial = itertools.count(1)
+
+    def open(self) -> None:
+        """Nothing to do."""
+
+    def apply(self, changes: Sequence[Change]) -> Refusals:
+        """Applies the changes; see `RunStore`."""
+        groups = grouped(changes)
+        refused: dict[int, InvalidEvent] = {}
+        for index, change in itertools.chain.from_iterable(groups.experiments):
+            refusal = self._refusal(change)
+            if refusal is not None:
+                refused[index] = refusal
+        for group in groups.runs:
+            refused |= apply_run(self, group)
+        return refused
+
+    def probe(self) -> None:
+        """Memory is always there."""
+
+    def forget(self) -> None:
+        """Nothing is remembered beside the data."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def find(self, run_id: str) -> MemoryRun | None:
+        """The run; see `RunPort`."""
+        run = self.runs.get(run_id)
+        if run is not None:
+            run.known = KnownRun.of(run.tags, run.params)
+            run.deleted = _why_deleted(run, run_id)
+        return run
+
+    def create(self, change: RunChange) -> MemoryRun:
+        """Makes the run; see `RunPort`."""
+        creation = change.creation
+        if creation is None:
+            raise ValueError(f"run {change.run_id}: a change without a creation makes no run")
+        experiment = self._experiment(change.tenant_id, creation.experiment)
+        if experiment.deleted:
+            raise _experiment_deleted(experiment)
+        name = creation.run_name or f"run-{next(self._serial)}"
+        run = MemoryRun(change.tenant_id, KnownRun(name=name), experiment=experiment, start_time=creation.start_time)
+        run.tags = {tags.RUN_ID: change.run_id, tags.TENANT_ID: change.tenant_id, "mlflow.runName": name}
+        self.runs[change.run_id] = run
+        return run
+
+    def write(self, run: MemoryRun, writes: RunWrites) -> None:
+        """Writes to the run; see `RunPort`."""
+        run.params |= writes.params
+        run.metrics |= set(writes.metrics)
+        run.tags |= writes.tags
+        if writes.status is not None:
+            run.status = writes.status.status
+            run.end_time = writes.status.end_time or run.end_time
+        run.tags |= writes.last_tags()
+
+    def set_lifecycle(self, run: MemoryRun, lifecycle: Lifecycle) -> None:
+        """Deletes or restores the run; see `RunPort`."""
+        if lifecycle == "restore" and run.experiment.deleted:
+            raise _experiment_deleted(run.experiment)
+        run.deleted_alone = lifecycle == "delete"
+        run.deleted = _why_deleted(run, run.tags[tags.RUN_ID])
+
+    def _refusal(self, change: ExperimentChange) -> InvalidEvent | None:
+        try:
+            self._apply_experiment(change)
+        except InvalidEvent as error:
+            return error
+        return None
+
+    def _apply_experiment(self, change: ExperimentChange) -> None:
+        if change.create is not None:
+            self._experiment(change.tenant_id, change.create)
+            return
+        experiment = self.experiments.get(change.experiment_id)
+        if experiment is None:
+            raise InvalidEvent("unknown_experiment", f"nobody created experiment {change.experiment_id}")
+        if experiment.tenant_id != change.tenant_id:
+            raise InvalidEvent("tenant_mismatch", f"experiment {change.experiment_id} is not {change.tenant_id}'s")
+        if change.lifecycle is not None:
+            experiment.deleted = change.lifecycle == "delete"
+        elif experiment.deleted:
+            raise _experiment_deleted(experiment)
+        else:
+            self._update(experiment, change)
+
+    def _update(self, experiment: MemoryExperiment, change: ExperimentChange) -> None:
+        if change.name is not None:
+            experiment.name = mlflow_experiment_name(change.tenant_id, change.name)
+        if change.description is not None:
+            experiment.tags["mlflow.note.content"] = change.description
+        experiment.tags |= change.tags
+
+    def _experiment(self, tenant_id: str, spec: ExperimentSpec) -> MemoryExperiment:
+        name = mlflow_experiment_name(tenant_id, spec.name)
+        known = self.experiments.get(spec.experiment_id) or self._by_name(name)
+        if known is not None and known.tenant_id != tenant_id:
+            raise InvalidEvent("tenant_mismatch", f"experiment {spec.experiment_id} is not tenant {tenant_id}'s")
+        experiment = known or MemoryExperiment(tenant_id, spec.experiment_id, name, dict(spec.tags))
+        if known is None and spec.description:
+            experiment.tags["mlflow.note.content"] = spec.description
+        return self.experiments.setdefault(spec.experiment_id, experiment)
+
+    def _by_name(self, name: str) -> MemoryExperiment | None:
+        return next((experiment for experiment in self.experiments.values() if experiment.name == name), None)
+
+
+def _why_deleted(run: MemoryRun, run_id: str) -> InvalidEvent | None:
+    if run.experiment.deleted:
+        return _experiment_deleted(run.experiment)
+    return InvalidEvent("deleted_run", f"run {run_id} is deleted") if run.deleted_alone else None
+
+
+def _experiment_deleted(experiment: MemoryExperiment) -> InvalidEvent:
+    return InvalidEvent("deleted_experiment", f"experiment {experiment.name!r} is deleted")

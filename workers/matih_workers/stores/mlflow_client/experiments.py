@@ -1,0 +1,222 @@
+"""Experiments in MLflow: found by our id, then by name; made if they are not there; changed, hidden and shown."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from matih_schemas import tags
+from matih_schemas.errors import InvalidEvent
+from matih_schemas.identity import DEFAULT_TENANT, experiment_id, mlflow_experiment_name
+from matih_workers.operations import NOTE
+from matih_workers.stores.mlflow_client.errors import AlreadyExists, NotFound, Refused
+from matih_workers.stores.mlflow_client.knowledge import Lru
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment
+
+    from matih_workers.changes import ExperimentChange, ExperimentSpec, Lifecycle
+    from matih_workers.stores.mlflow_client.connection import Connection
+
+ACTIVE: Final = "active"
+_KNOWN_MAX: Final = 10_000
+
+
+class Experiments:
+    """The experiments behind one connection."""
+
+    def __init__(self, connection: Connection, artifact_root: str | None = None) -> None:
+        self._connection = connection
+        self._artifact_root = artifact_root
+        self._known: Lru[tuple[str, str], str] = Lru(_KNOWN_MAX)
+        self._ids: set[str] = set()
+        self._ids_are_fresh = False
+        self._ids_lock = threading.Lock()
+        self._make_lock = threading.Lock()
+
+    def begin_batch(self) -> None:
+        """Lets `fresh_ids` ask MLflow once more: one answer per batch is as fresh as the batch."""
+        self._ids_are_fresh = False
+
+    def forget_one(self, tenant_id: str, wanted: str) -> None:
+        """Looks one experiment up anew."""
+        self._known.drop((tenant_id, wanted))
+
+    def known_ids(self) -> set[str]:
+        """MLflow's ids of the experiments known so far, deleted ones too; MLflow searches runs in experiments only."""
+        return set(self._ids) or self.fresh_ids()
+
+    def fresh_ids(self) -> set[str]:
+        """MLflow's ids of all experiments that were there when the batch began, deleted ones too."""
+        with self._ids_lock:
+            if not self._ids_are_fresh:
+                self._ids.update(experiment.experiment_id for experiment in self._connection.experiments())
+                self._ids_are_fresh = True
+            return set(self._ids)
+
+    def ensure(self, tenant_id: str, spec: ExperimentSpec) -> str:
+        """MLflow's id of the experiment, made if it is not there.
+
+        Raises:
+            InvalidEvent: it is deleted, or another tenant's.
+        """
+        known = self._known.get((tenant_id, spec.experiment_id))
+        if known is not None:
+            return known
+        with self._make_lock:
+            found = self._find(tenant_id, spec.experiment_id, spec.name) or self._make(tenant_id, spec)
+        if found.lifecycle_stage != ACTIVE:
+            raise deleted_experiment(found)
+        self._adopt(found, tenant_id, spec.experiment_id)
+        self._known.put((tenant_id, spec.experiment_id), found.experiment_id)
+        with self._ids_lock:
+            self._ids.add(found.experiment_id)
+        return found.experiment_id
+
+    def apply(self, change: ExperimentChange) -> None:
+        """Applies one change to one experiment.
+
+        Raises:
+            InvalidEvent: nobody created it, it is deleted, another tenant's, or its new name is taken.
+        """
+        if change.create is not None:
+            self.ensure(change.tenant_id, change.create)
+            return
+        found = self._find(change.tenant_id, change.experiment_id)
+        if found is None:
+            raise InvalidEvent(
+                "unknown_experiment", f"nobody created experiment {change.experiment_id} of tenant {change.tenant_id}"
+            )
+        if change.lifecycle is not None:
+            self._set_lifecycle(found, change.lifecycle)
+            self.forget_one(change.tenant_id, change.experiment_id)
+        elif found.lifecycle_stage != ACTIVE:
+            raise deleted_experiment(found)
+        else:
+            self._update(found, change)
+
+    def _find(self, tenant_id: str, wanted: str, name: str | None = None) -> Experiment | None:
+        """The experiment by its id or an alias, else by its name."""
+        found = self._connection.experiments(f"tags.`{tags.experiment_lookup(wanted)}` = '1'")
+        experiment = found[0] if found else None
+        if experiment is None and name is not None:
+            experiment = self._connection.experiment_by_name(mlflow_experiment_name(tenant_id, name))
+        if experiment is not None and tenant_of(experiment) != tenant_id:
+            raise InvalidEvent("tenant_mismatch", f"experiment {wanted} is not tenant {tenant_id}'s")
+        return experiment
+
+    def _make(self, tenant_id: str, spec: ExperimentSpec) -> Experiment:
+        name = mlflow_experiment_name(tenant_id, spec.name)
+        try:
+            mlflow_id = self._connection.create_experiment(
+                name, self._location(spec), _first_tags(tenant_id, spec, name)
+            )
+        except AlreadyExists:
+            # Another worker was faster; what it made is the experiment.
+            found = self._connection.experiment_by_name(name)
+            if found is None:
+                raise
+            return found
+        return self._connection.experiment(mlflow_id)
+
+    def _location(self, spec: ExperimentSpec) -> str | None:
+        if spec.artifact_location or not self._artifact_root:
+            return spec.artifact_location
+        return f"{self._artifact_root.rstrip('/')}/{spec.experiment_id}"
+
+    def _adopt(self, found: Experiment, tenant_id: str, wanted: str) -> None:
+        """Gives an experiment that was met by its name our tags: the id it was met by leads to it from now on."""
+        ours = {tags.experiment_lookup(wanted): "1"}
+        if tags.EXPERIMENT_ID not in found.tags:
+            ours |= {tags.EXPERIMENT_ID: wanted, tags.TENANT_ID: tenant_id}
+        for key, value in ours.items():
+            if found.tags.get(key) != value:
+                self._connection.set_experiment_tag(found.experiment_id, key, value)
+
+    def _update(self, found: Experiment, change: ExperimentChange) -> None:
+        new = dict(change.tags)
+        if change.description is not None:
+            new[NOTE] = change.description
+        for key, value in new.items():
+            self._connection.set_experiment_tag(found.experiment_id, key, value)
+        if change.name is not None:
+            self._rename(found, change.tenant_id, change.name)
+
+    def _rename(self, found: Experiment, tenant_id: str, name: str) -> None:
+        """Renames it; the id of its old name leads to it still, so that running jobs land where they meant to."""
+        new = mlflow_experiment_name(tenant_id, name)
+        if new == found.name:
+            return
+        alias = tags.experiment_lookup(experiment_id(tenant_id, _full_name(found, tenant_id)))
+        self._connection.set_experiment_tag(found.experiment_id, alias, "1")
+        try:
+            self._connection.rename_experiment(found.experiment_id, new)
+        except (AlreadyExists, Refused) as error:
+            raise InvalidEvent(
+                "invalid_entry", f"experiment {found.name!r} can't be named {name!r}: {error}"
+            ) from error
+        self._connection.set_experiment_tag(found.experiment_id, tags.EXPERIMENT_NAME, name)
+
+    def _set_lifecycle(self, found: Experiment, lifecycle: Lifecycle) -> None:
+        if lifecycle == "delete" and found.lifecycle_stage == ACTIVE:
+            self._connection.delete_experiment(found.experiment_id)
+        elif lifecycle == "restore":
+            if found.lifecycle_stage != ACTIVE:
+                self._connection.restore_experiment(found.experiment_id)
+            self._delete_again(found.experiment_id)
+
+    def _delete_again(self, mlflow_id: str) -> None:
+        """MLflow restores all runs of an experiment; those that were deleted on their own go again."""
+        for run in self._connection.runs_with_tag(tags.DELETED, [mlflow_id]):
+            if run.info.lifecycle_stage == ACTIVE:
+                self._connection.delete_run(run.info.run_id)
+
+    def why_deleted(self, mlflow_id: str, run_id: str) -> InvalidEvent:
+        """Why a run that MLflow calls deleted is so: on its own, or with its experiment."""
+        try:
+            experiment = self._connection.experiment(mlflow_id)
+        except NotFound:
+            return InvalidEvent("deleted_experiment", f"experiment {mlflow_id} of run {run_id} is gone for good")
+        if experiment.lifecycle_stage != ACTIVE:
+            return deleted_experiment(experiment)
+        return InvalidEvent("deleted_run", f"run {run_id} is deleted: restore it, then redrive")
+
+    def tenant_of_id(self, mlflow_id: str) -> str:
+        """Whose the experiment with this MLflow id is."""
+        return tenant_of(self._connection.experiment(mlflow_id))
+
+
+def deleted_experiment(experiment: Experiment) -> InvalidEvent:
+    """The refusal of what would go to a deleted experiment."""
+    return InvalidEvent("deleted_experiment", f"experiment {experiment.name!r} is deleted: restore it, then redrive")
+
+
+def tenant_of(experiment: Experiment) -> str:
+    """Whose an experiment is: by its tag, or, if it was made in MLflow by hand, by its name."""
+    tenant, slash, _ = experiment.name.partition("/")
+    return str(experiment.tags.get(tags.TENANT_ID) or (tenant if slash else DEFAULT_TENANT))
+
+
+def _full_name(experiment: Experiment, tenant_id: str) -> str:
+    """The name without the tenant, whole also where MLflow's column holds a cut one."""
+    full = str(experiment.tags.get(tags.EXPERIMENT_NAME, ""))
+    is_its = bool(full) and mlflow_experiment_name(tenant_id, full) == experiment.name
+    return full if is_its else _bare(experiment.name, tenant_id)
+
+
+def _bare(mlflow_name: str, tenant_id: str) -> str:
+    return mlflow_name.removeprefix(f"{tenant_id}/")
+
+
+def _first_tags(tenant_id: str, spec: ExperimentSpec, mlflow_name: str) -> dict[str, str]:
+    first = {
+        **spec.tags,
+        tags.EXPERIMENT_ID: spec.experiment_id,
+        tags.TENANT_ID: tenant_id,
+        tags.experiment_lookup(spec.experiment_id): "1",
+    }
+    if spec.description:
+        first[NOTE] = spec.description
+    if _bare(mlflow_name, tenant_id) != spec.name:
+        first[tags.EXPERIMENT_NAME] = spec.name
+    return first

@@ -1,0 +1,71 @@
+"""The contract of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from matih_schemas.errors import InvalidEvent, MatihError
+
+if TYPE_CHECKING:
+    from matih_workers.changes import Change
+
+Refusals = Mapping[int, InvalidEvent]
+"""Why changes were not applied (or not wholly), by their index in the batch."""
+
+
+class StoreUnavailable(MatihError):
+    """The store can't take anything now: keep the events and try again; it says nothing about any of them.
+
+    Attributes:
+        retry_after: seconds the store asks to be left alone, None if it did not say.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RunStore(Protocol):
+    """Applies changes to MLflow, exactly once in effect.
+
+    - When `apply` returns, every change that is not refused is durable. Changes of one run (or experiment) are
+      applied in the order given; between different ones there is no order.
+    - Applying again what was applied, in whatever cuts, changes nothing; see merge.py for the rules. Deletions,
+      restorations and updates of experiments have no order but the topic's: what came after them comes again too.
+    - A run that nobody created is refused (`unknown_run`), as are another tenant's (`tenant_mismatch`) and deleted
+      ones; the other changes of the batch are applied all the same.
+    - If `apply` raises, any part may have been applied; the caller applies the whole again.
+    - Calls come one at a time, from any thread. Every call ends within a bounded time, also if the store hangs.
+    """
+
+    def open(self) -> None:
+        """Gets ready; imports and connections that take seconds happen here.
+
+        Raises:
+            StoreUnavailable: not now.
+        """
+
+    def apply(self, changes: Sequence[Change]) -> Refusals:
+        """Applies the changes.
+
+        Raises:
+            StoreUnavailable: an outage for sure.
+            Exception: anything else failed; `probe` tells whether it is the store or the changes.
+        """
+
+    def probe(self) -> None:
+        """Tries whether the store answers and takes writes, with a write that concerns no run.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+
+    def forget(self) -> None:
+        """Drops all that is remembered of runs and experiments, also by an `apply` under way.
+
+        For when others may write to the same runs: after partitions came or went.
+        """
+
+    def close(self) -> None:
+        """Gives back connections and threads; the store can't be used afterwards."""
