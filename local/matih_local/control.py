@@ -60,7 +60,7 @@ def down(home: Home, tell: Tell, timeout: float = 120.0) -> SystemState:
         _refuse_foreground(home, by)
         _signal(by, signal.SIGTERM)
     deadline = time.monotonic() + timeout
-    while by is not None and holder(home.path) == by:
+    while by is not None and (holder(home.path) == by or _ends(by)):
         tell(read_state(home.path))
         if time.monotonic() > deadline:
             _signal(by, signal.SIGKILL)  # its parts die with it
@@ -102,6 +102,17 @@ def _refuse_foreground(home: Home, by: Holder) -> None:
 def _signal(by: Holder, number: signal.Signals) -> None:
     """Only if that process is a supervisor indeed: in a container of its own, the number means somebody else."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        if "matih_local.supervisor" not in psutil.Process(by.pid).cmdline():
+        if not _runs_a_supervisor(psutil.Process(by.pid)):
             raise LocalError(f"process {by.pid} is no supervisor of ours: run this where the system was started")
         os.kill(by.pid, number)
+
+
+def _ends(by: Holder) -> bool:
+    """It gave the home back, and is a process for a moment more."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return _runs_a_supervisor(psutil.Process(by.pid))
+    return False
+
+
+def _runs_a_supervisor(process: psutil.Process) -> bool:
+    return "matih_local.supervisor" in process.cmdline()

@@ -72,9 +72,9 @@ class Pipe:
                 return pid
         return None
 
-    def calls(self) -> int:
-        """Log calls so far, of all trainers."""
-        return sum(len(tail.read().call_ns) for tail in self.tails.values())
+    def furthest(self) -> int:
+        """Log calls so far of the trainer that has made the most: while it has some left, all that live have."""
+        return max(len(tail.read().call_ns) for tail in self.tails.values())
 
     def sync(self) -> subprocess.CompletedProcess[bytes]:
         """Runs `matih sync` to its end."""
