@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ def pytest_configure() -> None:
     # Where a test names no spool and no broker: not the user's own state, and nobody's broker.
     os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="matih-tests-")
     os.environ["KAFKA_BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
+    # A shell without job control starts what runs behind it with SIGINT ignored, and every child inherits that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:

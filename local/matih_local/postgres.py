@@ -40,6 +40,7 @@ _CONNECT_SECONDS: Final = 2
 
 SETTINGS: Final = {
     "listen_addresses": "",
+    "unix_socket_permissions": "0700",
     "max_connections": "200",
     "shared_buffers": "128MB",
     "log_min_messages": "warning",
