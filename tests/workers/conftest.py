@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.workers.pipe import Pipe
-from tests.workers.views import Bench, MemoryBench, MlflowBench
+from tests.workers.views import Bench, MemoryBench, MlflowBench, SqlBench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from matih_local.system import LocalSystem
 
 
 @pytest.fixture(scope="session")
@@ -18,23 +20,38 @@ def sqlite_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'mlflow.db'}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def postgres_uri(local_system: LocalSystem, mlflow_url: str) -> str:
+    """The database behind MLflow's server."""
+    assert mlflow_url
+    return local_system.postgres.url
+
+
+STORES = {
+    "client-sqlite": ("sqlite_uri", MlflowBench),
+    "client-http": ("mlflow_url", MlflowBench),
+    "sql-sqlite": ("sqlite_uri", SqlBench),
+    "sql-postgres": ("postgres_uri", SqlBench),
+}
+
+
+@pytest.fixture(params=STORES)
 def mlflow_bench(request: pytest.FixtureRequest) -> Iterator[MlflowBench]:
-    """The client store on SQLite, in this process, or over HTTP on MLflow's server and PostgreSQL."""
-    uri = request.getfixturevalue({"sqlite": "sqlite_uri", "http": "mlflow_url"}[request.param])
-    bench = MlflowBench(uri)
-    yield bench
-    bench.store.close()
+    """Every store on MLflow: by its API, in this process and over HTTP, and by its tables."""
+    uri, bench = STORES[request.param]
+    mlflow = bench(request.getfixturevalue(uri))
+    yield mlflow
+    mlflow.store.close()
 
 
-@pytest.fixture(params=["memory", "sqlite", "http"])
+@pytest.fixture(params=["memory", *STORES])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Every store there is."""
     if request.param == "memory":
         yield MemoryBench()
         return
-    uri = request.getfixturevalue({"sqlite": "sqlite_uri", "http": "mlflow_url"}[request.param])
-    mlflow = MlflowBench(uri)
+    uri, bench = STORES[request.param]
+    mlflow = bench(request.getfixturevalue(uri))
     yield mlflow
     mlflow.store.close()
 

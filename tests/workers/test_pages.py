@@ -13,7 +13,7 @@ from matih_schemas.errors import REASONS, InvalidEvent
 from matih_workers.dead_letters import DeadLetter
 from matih_workers.health import Health
 from matih_workers.records import Received
-from matih_workers.settings import InvalidSettings, make_store, worker_settings
+from matih_workers.settings import InvalidSettings, worker_settings
 from matih_workers.web import Pages, PortTaken
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "dead-letters.md"
@@ -79,12 +79,6 @@ def test_a_setting_that_can_not_be_is_named(monkeypatch: pytest.MonkeyPatch, nam
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSettings, match=name):
         worker_settings()
-
-
-def test_there_is_no_sql_store_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MATIH_STORE", "sql")
-    with pytest.raises(InvalidSettings, match="MATIH_STORE=sql"):
-        make_store(worker_settings())
 
 
 def test_the_guide_has_a_line_for_every_reason() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.workers.journals import START, Entry, Producer
@@ -159,7 +158,6 @@ def _stored(value: float) -> float:
     return min(value, 1.7976931348623157e308) if value == value else value
 
 
-@pytest.mark.parametrize("mlflow_bench", ["sqlite", "http"], indirect=True)
 def test_the_stores_agree_with_the_model(mlflow_bench: MlflowBench) -> None:
     @given(deliveries())
     @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), database=None)

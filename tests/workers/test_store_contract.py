@@ -184,13 +184,16 @@ def test_deleted_and_restored_experiments(bench: Bench) -> None:
     assert refused(bench, alone.created(), other.created(), alone.deleted()) == {}
     assert refused(bench, delete) == {}
     assert refused(bench, delete) == {}
+    assert view(bench, other).deleted
     more = other.log(Entry({"a": 1.0}))
-    assert refused(bench, more, later.created()) == {0: "deleted_experiment", 1: "deleted_experiment"}
+    why = {} if bench.fills_deleted_experiments else {0: "deleted_experiment", 1: "deleted_experiment"}
+    assert refused(bench, more, later.created()) == why
     assert refused(bench, alone.restored()) == {0: "deleted_experiment"}
     assert refused(bench, restore) == {}
     assert refused(bench, restore) == {}
     assert (view(bench, alone).deleted, view(bench, other).deleted) == (True, False)
     assert refused(bench, more, later.created()) == {}
+    assert not view(bench, later).deleted, "what was made in a deleted experiment came back with it"
 
 
 def test_an_experiments_life(bench: Bench) -> None:

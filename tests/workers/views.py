@@ -11,6 +11,7 @@ from mlflow.entities import ViewType
 from matih_schemas import identity, tags
 from matih_workers.stores.memory import MemoryStore
 from matih_workers.stores.mlflow_client import MlflowClientStore
+from matih_workers.stores.mlflow_sql import MlflowSqlStore
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -45,6 +46,7 @@ class Bench(Protocol):
     """A store under test, and how to look into it."""
 
     store: RunStore
+    fills_deleted_experiments: bool
 
     def view(self, run_id: str) -> View | None:
         """The one run, None if there is none."""
@@ -54,6 +56,8 @@ class Bench(Protocol):
 
 
 class MemoryBench:
+    fills_deleted_experiments = False
+
     def __init__(self) -> None:
         self.store = MemoryStore()
 
@@ -78,15 +82,23 @@ class MemoryBench:
 
 
 class MlflowBench:
+    """A store on MLflow, and MLflow's own client beside it."""
+
+    fills_deleted_experiments = False
+
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self.store = MlflowClientStore(uri)
         self.client = MlflowClient(uri)
+        self.store = self.another()
+
+    def another(self) -> MlflowClientStore:
+        """A store as another process would have it."""
+        return MlflowClientStore(self.uri)
 
     def restart(self) -> None:
         """Another process: nothing is remembered."""
         self.store.close()
-        self.store = MlflowClientStore(self.uri)
+        self.store = self.another()
 
     def runs(self, run_id: str, stage: int = ViewType.ALL) -> list[Run]:
         experiments = [item.experiment_id for item in self.client.search_experiments(view_type=ViewType.ALL)]
@@ -117,6 +129,15 @@ class MlflowBench:
             _own_tags(run.data.tags),
             {key: repr(value) for key, value in run.data.metrics.items()},
         )
+
+
+class SqlBench(MlflowBench):
+    """The SQL store."""
+
+    fills_deleted_experiments = True
+
+    def another(self) -> MlflowSqlStore:  # type: ignore[override]  # same contract, other class
+        return MlflowSqlStore(self.uri)
 
 
 def _point(metric: Metric) -> tuple[str, str, int, int]:

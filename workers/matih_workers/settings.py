@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,7 +15,8 @@ from matih_schemas.errors import MatihError
 if TYPE_CHECKING:
     from matih_workers.stores.protocol import RunStore
 
-DEFAULT_STORE_URI = "http://mlflow:5000"
+DEFAULT_STORE_URI: Final = "http://mlflow:5000"
+SQL_SCHEMES: Final = ("postgresql", "sqlite")
 
 
 class InvalidSettings(MatihError):
@@ -27,11 +28,12 @@ class WorkerSettings(BaseSettings):
 
     Attributes:
         store_uri: MLflow's tracking URI: a server's, or a database's.
-        store: how it is written to; `auto` chooses by the URI.
+        store: how it is written to: `sql` in bulk into the tables of MLflow's PostgreSQL or SQLite, `client` through
+            MLflow's API; `auto` takes `sql` for such a database and `client` for all else.
         store_timeout: seconds for one answer of the store.
-        store_threads: runs that are written side by side.
-        store_artifact_root: where the artifacts of experiments made by this worker go, if the store is a database:
-            no server says it then. None leaves it to MLflow, which takes a folder of this process.
+        store_threads: runs that are written side by side through MLflow's API.
+        store_artifact_root: where the artifacts of experiments made by this worker go. None: where MLflow puts them;
+            with `sql` beside those of its first experiment.
         worker_group: the consumer group; workers of one group share the partitions.
         worker_host: the address of the worker's pages.
         worker_port: the port of the worker's pages; 0 takes a free one and says which.
@@ -90,15 +92,32 @@ def make_store(settings: WorkerSettings) -> RunStore:
     """The store that the settings name, not opened yet.
 
     Raises:
-        InvalidSettings: there is none of that kind.
+        InvalidSettings: there is none of that kind for that URI.
     """
-    if settings.store == "sql":
-        raise InvalidSettings("MATIH_STORE=sql: this release has no SQL store yet; use auto or client")
+    if uses_sql(settings):
+        from matih_workers.stores.mlflow_sql import MlflowSqlStore
+
+        return MlflowSqlStore(settings.store_uri, settings.store_timeout, settings.store_artifact_root)
     from matih_workers.stores.mlflow_client import MlflowClientStore
 
     return MlflowClientStore(
         settings.store_uri, settings.store_timeout, settings.store_threads, settings.store_artifact_root
     )
+
+
+def uses_sql(settings: WorkerSettings) -> bool:
+    """Whether the store writes MLflow's tables itself.
+
+    Raises:
+        InvalidSettings: it shall, and the URI is of no database that it knows.
+    """
+    scheme = settings.store_uri.partition(":")[0].partition("+")[0]
+    if settings.store == "sql" and scheme not in SQL_SCHEMES:
+        raise InvalidSettings(
+            f"MATIH_STORE=sql with MATIH_STORE_URI={scheme}:...: it writes to {' and '.join(SQL_SCHEMES)} only; "
+            "use auto or client"
+        )
+    return settings.store != "client" and scheme in SQL_SCHEMES
 
 
 def _complaint(item: Any) -> str:

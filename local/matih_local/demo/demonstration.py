@@ -125,12 +125,13 @@ class Demonstration:
         self.system.tick()
         ledgers = self._ledgers()
         p50, p99 = counts.call_percentiles_us(ledgers)
+        on_kafka = self._on_kafka()
         states = {name: runner.state.value for name, runner in self.system.runners.items()}
         self.screen.show(
             Numbers(
                 seconds=time.monotonic() - self.began,
-                logged=counts.entries(ledgers),
-                on_kafka=self._on_kafka(),
+                logged=max(counts.entries(ledgers), on_kafka),  # no ledger has the entries that end the runs
+                on_kafka=on_kafka,
                 in_mlflow=self._arrived.read(),
                 expected=self._expected,
                 p50_us=p50,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ class Numbers:
         seconds: since the demo began.
         logged, on_kafka, in_mlflow: entries so far: a run's start, its params, tags, each metrics call, its end.
         expected: entries in all, about.
-        p50_us, p99_us: of the log call.
+        p50_us, p99_us: of the log call; NaN while there was none.
         training: names of the training processes that run.
         servers: part -> state.
     """
@@ -52,7 +53,7 @@ def picture(now: Numbers) -> Group:
     )
     return Group(
         table,
-        Text(f"log call p50 {now.p50_us:.1f} us, p99 {now.p99_us:.1f} us"),
+        Text(_log_call(now)),
         Text(f"training: {', '.join(now.training) or 'done'}"),
         states,
     )
@@ -63,8 +64,14 @@ def line(now: Numbers) -> str:
     servers = " ".join(f"{name}:{state}" for name, state in now.servers)
     return (
         f"{now.seconds:5.0f} s  entries logged {now.logged:,}  on Kafka {now.on_kafka:,}  in MLflow {now.in_mlflow:,}  "
-        f"log call p50 {now.p50_us:.1f} us p99 {now.p99_us:.1f} us  training {len(now.training)}  {servers}"
+        f"{_log_call(now)}  training {len(now.training)}  {servers}"
     )
+
+
+def _log_call(now: Numbers) -> str:
+    if math.isnan(now.p50_us):
+        return "log call: none yet"
+    return f"log call p50 {now.p50_us:.1f} us, p99 {now.p99_us:.1f} us"
 
 
 class Screen:

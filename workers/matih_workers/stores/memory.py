@@ -11,6 +11,7 @@ from matih_schemas.errors import InvalidEvent
 from matih_schemas.identity import mlflow_experiment_name
 from matih_workers.batch import grouped
 from matih_workers.merge import KnownRun, RunWrites
+from matih_workers.stores import labels
 from matih_workers.stores.walk import StoredRun, apply_run
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class MemoryStore:
             raise ValueError(f"run {change.run_id}: a change without a creation makes no run")
         experiment = self._experiment(change.tenant_id, creation.experiment)
         if experiment.deleted:
-            raise _experiment_deleted(experiment)
+            raise labels.deleted_experiment(experiment.name)
         name = creation.run_name or f"run-{next(self._serial)}"
         run = MemoryRun(change.tenant_id, KnownRun(name=name), experiment=experiment, start_time=creation.start_time)
         run.tags = {tags.RUN_ID: change.run_id, tags.TENANT_ID: change.tenant_id, "mlflow.runName": name}
@@ -112,7 +113,7 @@ class MemoryStore:
     def set_lifecycle(self, run: MemoryRun, lifecycle: Lifecycle) -> None:
         """Deletes or restores the run; see `RunPort`."""
         if lifecycle == "restore" and run.experiment.deleted:
-            raise _experiment_deleted(run.experiment)
+            raise labels.deleted_experiment(run.experiment.name)
         run.deleted_alone = lifecycle == "delete"
         run.deleted = _why_deleted(run, run.tags[tags.RUN_ID])
 
@@ -129,13 +130,13 @@ class MemoryStore:
             return
         experiment = self.experiments.get(change.experiment_id)
         if experiment is None:
-            raise InvalidEvent("unknown_experiment", f"nobody created experiment {change.experiment_id}")
+            raise labels.unknown_experiment(change.tenant_id, change.experiment_id)
         if experiment.tenant_id != change.tenant_id:
-            raise InvalidEvent("tenant_mismatch", f"experiment {change.experiment_id} is not {change.tenant_id}'s")
+            raise labels.foreign_experiment(change.tenant_id, change.experiment_id)
         if change.lifecycle is not None:
             experiment.deleted = change.lifecycle == "delete"
         elif experiment.deleted:
-            raise _experiment_deleted(experiment)
+            raise labels.deleted_experiment(experiment.name)
         else:
             self._update(experiment, change)
 
@@ -150,7 +151,7 @@ class MemoryStore:
         name = mlflow_experiment_name(tenant_id, spec.name)
         known = self.experiments.get(spec.experiment_id) or self._by_name(name)
         if known is not None and known.tenant_id != tenant_id:
-            raise InvalidEvent("tenant_mismatch", f"experiment {spec.experiment_id} is not tenant {tenant_id}'s")
+            raise labels.foreign_experiment(tenant_id, spec.experiment_id)
         experiment = known or MemoryExperiment(tenant_id, spec.experiment_id, name, dict(spec.tags))
         if known is None and spec.description:
             experiment.tags["mlflow.note.content"] = spec.description
@@ -162,9 +163,5 @@ class MemoryStore:
 
 def _why_deleted(run: MemoryRun, run_id: str) -> InvalidEvent | None:
     if run.experiment.deleted:
-        return _experiment_deleted(run.experiment)
-    return InvalidEvent("deleted_run", f"run {run_id} is deleted") if run.deleted_alone else None
-
-
-def _experiment_deleted(experiment: MemoryExperiment) -> InvalidEvent:
-    return InvalidEvent("deleted_experiment", f"experiment {experiment.name!r} is deleted")
+        return labels.deleted_experiment(run.experiment.name)
+    return labels.deleted_run(run_id) if run.deleted_alone else None

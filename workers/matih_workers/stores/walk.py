@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from matih_schemas.errors import InvalidEvent
 from matih_workers.merge import KnownRun, RunWrites, is_applied, merge
+from matih_workers.stores.labels import unknown_run
 
 if TYPE_CHECKING:
     from matih_workers.batch import RunGroup
@@ -98,5 +99,5 @@ class _Walk(Generic[Run]):
 
     def _made(self, change: RunChange) -> Run:
         if change.creation is None:
-            raise InvalidEvent("unknown_run", f"nobody created run {change.run_id} of tenant {change.tenant_id}")
+            raise unknown_run(change)
         return self._port.create(change)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from matih_schemas import tags
 from matih_schemas.errors import InvalidEvent
-from matih_schemas.identity import DEFAULT_TENANT, experiment_id, mlflow_experiment_name
+from matih_schemas.identity import experiment_id, mlflow_experiment_name
 from matih_workers.operations import NOTE
+from matih_workers.stores import labels
+from matih_workers.stores.labels import ACTIVE
 from matih_workers.stores.mlflow_client.errors import AlreadyExists, NotFound, Refused
 from matih_workers.stores.mlflow_client.knowledge import Lru
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from matih_workers.changes import ExperimentChange, ExperimentSpec, Lifecycle
     from matih_workers.stores.mlflow_client.connection import Connection
 
-ACTIVE: Final = "active"
 _KNOWN_MAX: Final = 10_000
 
 
@@ -66,7 +67,7 @@ class Experiments:
         with self._make_lock:
             found = self._find(tenant_id, spec.experiment_id, spec.name) or self._make(tenant_id, spec)
         if found.lifecycle_stage != ACTIVE:
-            raise deleted_experiment(found)
+            raise labels.deleted_experiment(found.name)
         self._adopt(found, tenant_id, spec.experiment_id)
         self._known.put((tenant_id, spec.experiment_id), found.experiment_id)
         with self._ids_lock:
@@ -84,14 +85,12 @@ class Experiments:
             return
         found = self._find(change.tenant_id, change.experiment_id)
         if found is None:
-            raise InvalidEvent(
-                "unknown_experiment", f"nobody created experiment {change.experiment_id} of tenant {change.tenant_id}"
-            )
+            raise labels.unknown_experiment(change.tenant_id, change.experiment_id)
         if change.lifecycle is not None:
             self._set_lifecycle(found, change.lifecycle)
             self.forget_one(change.tenant_id, change.experiment_id)
         elif found.lifecycle_stage != ACTIVE:
-            raise deleted_experiment(found)
+            raise labels.deleted_experiment(found.name)
         else:
             self._update(found, change)
 
@@ -101,15 +100,15 @@ class Experiments:
         experiment = found[0] if found else None
         if experiment is None and name is not None:
             experiment = self._connection.experiment_by_name(mlflow_experiment_name(tenant_id, name))
-        if experiment is not None and tenant_of(experiment) != tenant_id:
-            raise InvalidEvent("tenant_mismatch", f"experiment {wanted} is not tenant {tenant_id}'s")
+        if experiment is not None and labels.tenant_of(experiment.name, experiment.tags) != tenant_id:
+            raise labels.foreign_experiment(tenant_id, wanted)
         return experiment
 
     def _make(self, tenant_id: str, spec: ExperimentSpec) -> Experiment:
         name = mlflow_experiment_name(tenant_id, spec.name)
         try:
             mlflow_id = self._connection.create_experiment(
-                name, self._location(spec), _first_tags(tenant_id, spec, name)
+                name, self._location(spec), labels.experiment_labels(tenant_id, spec, name)
             )
         except AlreadyExists:
             # Another worker was faster; what it made is the experiment.
@@ -126,12 +125,8 @@ class Experiments:
 
     def _adopt(self, found: Experiment, tenant_id: str, wanted: str) -> None:
         """Gives an experiment that was met by its name our tags: the id it was met by leads to it from now on."""
-        ours = {tags.experiment_lookup(wanted): "1"}
-        if tags.EXPERIMENT_ID not in found.tags:
-            ours |= {tags.EXPERIMENT_ID: wanted, tags.TENANT_ID: tenant_id}
-        for key, value in ours.items():
-            if found.tags.get(key) != value:
-                self._connection.set_experiment_tag(found.experiment_id, key, value)
+        for key, value in labels.adoption_labels(found.tags, tenant_id, wanted).items():
+            self._connection.set_experiment_tag(found.experiment_id, key, value)
 
     def _update(self, found: Experiment, change: ExperimentChange) -> None:
         new = dict(change.tags)
@@ -147,14 +142,12 @@ class Experiments:
         new = mlflow_experiment_name(tenant_id, name)
         if new == found.name:
             return
-        alias = tags.experiment_lookup(experiment_id(tenant_id, _full_name(found, tenant_id)))
+        alias = tags.experiment_lookup(experiment_id(tenant_id, labels.full_name(found.name, found.tags, tenant_id)))
         self._connection.set_experiment_tag(found.experiment_id, alias, "1")
         try:
             self._connection.rename_experiment(found.experiment_id, new)
         except (AlreadyExists, Refused) as error:
-            raise InvalidEvent(
-                "invalid_entry", f"experiment {found.name!r} can't be named {name!r}: {error}"
-            ) from error
+            raise labels.name_taken(found.name, name, error) from error
         self._connection.set_experiment_tag(found.experiment_id, tags.EXPERIMENT_NAME, name)
 
     def _set_lifecycle(self, found: Experiment, lifecycle: Lifecycle) -> None:
@@ -178,45 +171,10 @@ class Experiments:
         except NotFound:
             return InvalidEvent("deleted_experiment", f"experiment {mlflow_id} of run {run_id} is gone for good")
         if experiment.lifecycle_stage != ACTIVE:
-            return deleted_experiment(experiment)
-        return InvalidEvent("deleted_run", f"run {run_id} is deleted: restore it, then redrive")
+            return labels.deleted_experiment(experiment.name)
+        return labels.deleted_run(run_id)
 
     def tenant_of_id(self, mlflow_id: str) -> str:
         """Whose the experiment with this MLflow id is."""
-        return tenant_of(self._connection.experiment(mlflow_id))
-
-
-def deleted_experiment(experiment: Experiment) -> InvalidEvent:
-    """The refusal of what would go to a deleted experiment."""
-    return InvalidEvent("deleted_experiment", f"experiment {experiment.name!r} is deleted: restore it, then redrive")
-
-
-def tenant_of(experiment: Experiment) -> str:
-    """Whose an experiment is: by its tag, or, if it was made in MLflow by hand, by its name."""
-    tenant, slash, _ = experiment.name.partition("/")
-    return str(experiment.tags.get(tags.TENANT_ID) or (tenant if slash else DEFAULT_TENANT))
-
-
-def _full_name(experiment: Experiment, tenant_id: str) -> str:
-    """The name without the tenant, whole also where MLflow's column holds a cut one."""
-    full = str(experiment.tags.get(tags.EXPERIMENT_NAME, ""))
-    is_its = bool(full) and mlflow_experiment_name(tenant_id, full) == experiment.name
-    return full if is_its else _bare(experiment.name, tenant_id)
-
-
-def _bare(mlflow_name: str, tenant_id: str) -> str:
-    return mlflow_name.removeprefix(f"{tenant_id}/")
-
-
-def _first_tags(tenant_id: str, spec: ExperimentSpec, mlflow_name: str) -> dict[str, str]:
-    first = {
-        **spec.tags,
-        tags.EXPERIMENT_ID: spec.experiment_id,
-        tags.TENANT_ID: tenant_id,
-        tags.experiment_lookup(spec.experiment_id): "1",
-    }
-    if spec.description:
-        first[NOTE] = spec.description
-    if _bare(mlflow_name, tenant_id) != spec.name:
-        first[tags.EXPERIMENT_NAME] = spec.name
-    return first
+        experiment = self._connection.experiment(mlflow_id)
+        return labels.tenant_of(experiment.name, experiment.tags)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from matih_schemas import tags
+from matih_workers.operations import PARENT
+from matih_workers.stores.labels import ACTIVE, run_labels
 from matih_workers.stores.mlflow_client.errors import NotFound, Refused
-from matih_workers.stores.mlflow_client.experiments import ACTIVE
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from matih_workers.changes import Creation, RunChange
     from matih_workers.stores.mlflow_client.connection import Connection
     from matih_workers.stores.mlflow_client.experiments import Experiments
-
-PARENT = "mlflow.parentRunId"
 
 
 class Lookup:
@@ -36,7 +35,7 @@ class Lookup:
     def create(self, change: RunChange, creation: Creation, experiment: str) -> Run:
         """Makes the run in MLflow's experiment; if another worker does so too, both end with the same one."""
         made = self._connection.create_run(
-            experiment, creation.start_time, creation.run_name or None, _first_tags(change, creation)
+            experiment, creation.start_time, creation.run_name or None, run_labels(change, creation)
         )
         found = self._connection.runs_with_tag(tags.run_lookup(change.run_id), self._experiments.known_ids())
         return self._only(found or [made])
@@ -93,16 +92,3 @@ def _precedence(run: Run) -> tuple[Any, ...]:
 
 def _is_written(run: Run) -> bool:
     return bool(tags.marks(run.data.tags))
-
-
-def _first_tags(change: RunChange, creation: Creation) -> dict[str, str]:
-    """The tags that a run is made with: what it is found by. All others come with the marks."""
-    first = {
-        tags.run_lookup(change.run_id): "1",
-        tags.RUN_ID: change.run_id,
-        tags.TENANT_ID: change.tenant_id,
-        tags.EXPERIMENT_ID: creation.experiment.experiment_id,
-    }
-    if creation.parent_run_id:
-        first |= {tags.PARENT_RUN_ID: creation.parent_run_id, tags.child_of(creation.parent_run_id): "1"}
-    return first

@@ -8,8 +8,8 @@ from matih_schemas import tags
 from matih_schemas.errors import InvalidEvent
 from matih_workers.merge import KnownRun
 from matih_workers.stores.calls import first_calls, last_calls
+from matih_workers.stores.labels import ACTIVE
 from matih_workers.stores.mlflow_client.errors import NotFound, Refused
-from matih_workers.stores.mlflow_client.experiments import ACTIVE
 from matih_workers.stores.mlflow_client.knowledge import MlflowRun, Outdated
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from matih_schemas import tags
 from matih_schemas.errors import InvalidEvent, MatihError
 from matih_workers.batch import RunGroup, grouped
+from matih_workers.stores.labels import ACTIVE
 from matih_workers.stores.mlflow_client.connection import Connection
-from matih_workers.stores.mlflow_client.experiments import ACTIVE, Experiments
+from matih_workers.stores.mlflow_client.experiments import Experiments
 from matih_workers.stores.mlflow_client.knowledge import Knowledge, Outdated
 from matih_workers.stores.mlflow_client.lookup import Lookup
 from matih_workers.stores.mlflow_client.runs import Runs

@@ -1,0 +1,136 @@
+"""The store on MLflow's own tables."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from matih_schemas.errors import InvalidEvent
+from matih_workers.batch import Groups, RunGroup, grouped
+from matih_workers.stores.mlflow_sql.bulk import add_metrics
+from matih_workers.stores.mlflow_sql.database import Database
+from matih_workers.stores.mlflow_sql.errors import Outdated
+from matih_workers.stores.mlflow_sql.experiments import Experiments
+from matih_workers.stores.mlflow_sql.plan import Plan
+from matih_workers.stores.mlflow_sql.reading import read_runs
+from matih_workers.stores.mlflow_sql.writing import (
+    link_families,
+    make_runs,
+    points,
+    write_attributes,
+    write_points,
+)
+from matih_workers.stores.protocol import Refusals, StoreUnavailable
+from matih_workers.stores.walk import apply_run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import sqlalchemy as sa
+
+    from matih_workers.changes import Change, ExperimentChange
+    from matih_workers.stores.mlflow_sql.rows import MetricRow
+
+_TRIES: Final = 3
+
+
+class MlflowSqlStore:
+    """`RunStore` on the tables of MLflow's PostgreSQL or SQLite, a batch in one transaction.
+
+    The runs of a batch are read, locked and written in that transaction, so no worker ever writes by old knowledge.
+    On PostgreSQL a second connection inserts half of the points side by side and commits first: points alone are
+    idempotent by themselves, so a crash between the two commits is harmless.
+    """
+
+    def __init__(self, uri: str, timeout: float = 20.0, artifact_root: str | None = None) -> None:
+        """Does nothing yet; see `open`.
+
+        Args:
+            uri: the database's, as MLflow's server has it in `--backend-store-uri`.
+            timeout: seconds for one answer of the database.
+            artifact_root: where the artifacts of experiments made here go, unless their creation says it;
+                None: beside those of MLflow's first experiment.
+        """
+        self._database = Database(uri, timeout)
+        self._artifact_root = artifact_root
+        self._helper = ThreadPoolExecutor(1, thread_name_prefix="store")
+
+    def open(self) -> None:
+        """Connects and looks at the tables' release; see `RunStore`."""
+        with self._database.transaction():
+            pass
+
+    def apply(self, changes: Sequence[Change]) -> Refusals:
+        """Applies the changes; see `RunStore`."""
+        return self._apply_anew(grouped(changes), _TRIES)
+
+    def probe(self) -> None:
+        """Writes a tag of an experiment; see `RunStore`."""
+        with self._database.transaction() as connection:
+            Experiments(connection, self._artifact_root).touch()
+
+    def forget(self) -> None:
+        """Nothing is remembered from one batch to the next; see `RunStore`."""
+
+    def close(self) -> None:
+        """Closes the connections; see `RunStore`."""
+        self._helper.shutdown(wait=False, cancel_futures=True)
+        self._database.close()
+
+    def _apply_anew(self, groups: Groups, tries: int) -> dict[int, InvalidEvent]:
+        """Applies the groups; starts over when another worker made one of its runs or experiments meanwhile."""
+        try:
+            return self._apply(groups)
+        except Outdated as error:
+            if tries == 1:
+                raise StoreUnavailable(f"{error}, {_TRIES} times over") from error
+        return self._apply_anew(groups, tries - 1)
+
+    def _apply(self, groups: Groups) -> dict[int, InvalidEvent]:
+        refused: dict[int, InvalidEvent] = {}
+        with self._database.transaction() as connection:
+            experiments = Experiments(connection, self._artifact_root)
+            for some in groups.experiments:
+                refused |= _apply_experiment(experiments, some)
+            if groups.runs:
+                refused |= self._apply_runs(connection, experiments, groups.runs)
+        return refused
+
+    def _apply_runs(
+        self, connection: sa.Connection, experiments: Experiments, groups: Sequence[RunGroup]
+    ) -> dict[int, InvalidEvent]:
+        plan = Plan(read_runs(connection, experiments, groups), experiments.ensure)
+        refused = {index: refusal for group in groups for index, refusal in apply_run(plan, group).items()}
+        runs = list(plan.runs.values())
+        some = points(runs, side_by_side=self._database.is_postgres)
+        make_runs(connection, runs)
+        beside = self._helper.submit(self._add_beside, some.second) if some.second else None
+        try:
+            write_attributes(connection, runs)
+            write_points(connection, some)
+            link_families(connection, runs)
+        finally:
+            _finish(beside)
+        return refused
+
+    def _add_beside(self, rows: Sequence[MetricRow]) -> None:
+        with self._database.transaction() as connection:
+            add_metrics(connection, rows)
+
+
+def _apply_experiment(experiments: Experiments, changes: list[tuple[int, ExperimentChange]]) -> dict[int, InvalidEvent]:
+    return {index: refusal for index, change in changes if (refusal := _refusal(experiments, change))}
+
+
+def _refusal(experiments: Experiments, change: ExperimentChange) -> InvalidEvent | None:
+    try:
+        experiments.apply(change)
+    except InvalidEvent as error:
+        return error
+    return None
+
+
+def _finish(beside: Future[None] | None) -> None:
+    """Waits for the second connection's commit: the first one's must come after it."""
+    if beside is not None:
+        beside.result()

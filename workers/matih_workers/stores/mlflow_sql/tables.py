@@ -1,0 +1,86 @@
+"""The part of MLflow's tables that this store writes, as MLflow's migrations leave them.
+
+Source: mlflow/store/tracking/dbmodels/models.py of the releases in `KNOWN_REVISIONS`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+KNOWN_REVISIONS: Final = {
+    "dc11669786a5": "3.17",
+    "f4a9b2c7d1e6": "3.18",
+}
+"""Alembic revision -> MLflow release whose tables were compared with these."""
+
+_metadata = sa.MetaData()
+
+alembic_version = sa.Table("alembic_version", _metadata, sa.Column("version_num", sa.String))
+
+experiments = sa.Table(
+    "experiments",
+    _metadata,
+    sa.Column("experiment_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.String),
+    sa.Column("workspace", sa.String, server_default="default"),
+    sa.Column("artifact_location", sa.String),
+    sa.Column("lifecycle_stage", sa.String),
+    sa.Column("creation_time", sa.BigInteger),
+    sa.Column("last_update_time", sa.BigInteger),
+)
+
+experiment_tags = sa.Table(
+    "experiment_tags",
+    _metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("experiment_id", sa.Integer, primary_key=True),
+    sa.Column("value", sa.Text),
+)
+
+runs = sa.Table(
+    "runs",
+    _metadata,
+    sa.Column("run_uuid", sa.String, primary_key=True),
+    sa.Column("name", sa.String),
+    sa.Column("source_type", sa.String),
+    sa.Column("source_name", sa.String),
+    sa.Column("entry_point_name", sa.String),
+    sa.Column("user_id", sa.String),
+    sa.Column("status", sa.String),
+    sa.Column("start_time", sa.BigInteger),
+    sa.Column("end_time", sa.BigInteger),
+    sa.Column("deleted_time", sa.BigInteger),
+    sa.Column("source_version", sa.String),
+    sa.Column("lifecycle_stage", sa.String),
+    sa.Column("artifact_uri", sa.String),
+    sa.Column("experiment_id", sa.Integer),
+)
+
+tags = sa.Table(
+    "tags",
+    _metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("run_uuid", sa.String, primary_key=True),
+    sa.Column("value", sa.String),
+)
+
+params = sa.Table(
+    "params",
+    _metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("run_uuid", sa.String, primary_key=True),
+    sa.Column("value", sa.String),
+)
+
+latest_metrics = sa.Table(
+    "latest_metrics",
+    _metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("run_uuid", sa.String, primary_key=True),
+    sa.Column("value", sa.Double),
+    sa.Column("timestamp", sa.BigInteger),
+    sa.Column("step", sa.BigInteger),
+    sa.Column("is_nan", sa.Boolean),
+)

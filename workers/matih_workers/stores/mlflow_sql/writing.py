@@ -1,0 +1,128 @@
+"""A plan, written: the rows of all its runs together, table by table."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from matih_schemas import tags
+from matih_workers.merge import RUN_NAME
+from matih_workers.operations import PARENT
+from matih_workers.stores.labels import ACTIVE, DELETED
+from matih_workers.stores.mlflow_sql import tables
+from matih_workers.stores.mlflow_sql.bulk import add_metrics, add_missing, raise_latest, set_values
+from matih_workers.stores.mlflow_sql.errors import Outdated
+from matih_workers.stores.mlflow_sql.reading import find_anywhere
+from matih_workers.stores.mlflow_sql.rows import MetricRow, halves, latest, metric_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from matih_workers.stores.mlflow_sql.plan import SqlRun
+
+_LOCK_FAMILIES: Final = sa.text(
+    "SELECT pg_advisory_xact_lock(hashtextextended(id, 0)) FROM unnest(CAST(:ids AS text[])) AS id"
+)
+
+
+@dataclass
+class Points:
+    """A plan's points: those for the first connection, those for a second one, and the latest of all."""
+
+    first: list[MetricRow]
+    second: list[MetricRow]
+    latest: list[MetricRow]
+
+
+def points(runs: Iterable[SqlRun], side_by_side: bool) -> Points:
+    """The rows of a plan's points. Another connection does not see the runs that this transaction makes."""
+    new: list[MetricRow] = []
+    groups: list[list[MetricRow]] = []
+    for run in runs:
+        rows = metric_rows(run.run_uuid, run.metrics)
+        if run.row is not None or not side_by_side:
+            new += rows
+        elif rows:
+            groups.append(rows)
+    first, second = halves(len(new), groups)
+    return Points(new + first, second, latest([*new, *first, *second]))
+
+
+def make_runs(connection: sa.Connection, runs: Sequence[SqlRun]) -> None:
+    """Inserts the new runs, as they end up.
+
+    Raises:
+        Outdated: one of them is there after all.
+    """
+    rows = [run.row | _state(run) for run in runs if run.row is not None]
+    if not rows:
+        return
+    _lock_families(connection, runs)
+    made = add_missing(connection, tables.runs, sorted(rows, key=lambda row: str(row["run_uuid"])))
+    if len(made) < len(rows):
+        raise Outdated("another worker made the same run")
+
+
+def write_attributes(connection: sa.Connection, runs: Sequence[SqlRun]) -> None:
+    """Writes all that is not points: params, tags, names, statuses, lifecycles."""
+    params = [_row(run.run_uuid, *pair) for run in runs for pair in run.params.items()]
+    add_missing(connection, tables.params, sorted(params, key=_place))
+    stored = [_row(run.run_uuid, *pair) for run in runs for pair in run.tags.items()]
+    set_values(connection, tables.tags, sorted(stored, key=_place))
+    for run in runs:
+        state = _state(run)
+        if run.row is None and state:
+            where = tables.runs.c.run_uuid == run.run_uuid
+            connection.execute(sa.update(tables.runs).where(where).values(state))
+
+
+def write_points(connection: sa.Connection, some: Points) -> None:
+    """Writes the first connection's points, and the latest of all."""
+    add_metrics(connection, some.first)
+    raise_latest(connection, some.latest)
+
+
+def link_families(connection: sa.Connection, runs: Sequence[SqlRun]) -> None:
+    """Sets MLflow's parent tag, of the runs and of their children, in whatever order they came."""
+    orphans = [(run.run_uuid, run.parent) for run in runs if run.parent and PARENT not in run.family]
+    known = find_anywhere(connection, sorted({parent for _, parent in orphans})) if orphans else {}
+    rows = [_row(child, PARENT, known[parent]) for child, parent in orphans if parent in known]
+    new = {tags.child_of(run.run_id): run.run_uuid for run in runs if run.row is not None}
+    if new:
+        tag = tables.tags.c
+        children = connection.execute(sa.select(tag.key, tag.run_uuid).where(tag.key.in_(new)))
+        rows += [_row(child, PARENT, new[key]) for key, child in children]
+    add_missing(connection, tables.tags, sorted(rows, key=_place))
+
+
+def _lock_families(connection: sa.Connection, runs: Sequence[SqlRun]) -> None:
+    """Lets no other worker make a parent or a child of these until this transaction ends: each would miss the other."""
+    if connection.dialect.name == "postgresql":
+        ids = {run.run_id for run in runs if run.row is not None} | {run.parent for run in runs if run.parent}
+        connection.execute(_LOCK_FAMILIES, {"ids": sorted(ids)})
+
+
+def _state(run: SqlRun) -> dict[str, Any]:
+    """The columns of the run's row that the batch changes."""
+    state: dict[str, Any] = {}
+    if run.status is not None:
+        state |= {"status": run.status.status, "end_time": run.status.end_time}
+    if RUN_NAME in run.tags:
+        state["name"] = run.tags[RUN_NAME]
+    if run.lifecycle == "delete":
+        state |= {"lifecycle_stage": DELETED, "deleted_time": time.time_ns() // 1_000_000}
+    elif run.lifecycle == "restore":
+        state |= {"lifecycle_stage": ACTIVE, "deleted_time": None}
+    return state
+
+
+def _row(run_uuid: str, key: str, value: str) -> dict[str, str]:
+    return {"key": key, "run_uuid": run_uuid, "value": value}
+
+
+def _place(row: Mapping[str, Any]) -> tuple[str, str]:
+    """The order in which rows are written: the same for all, so that two workers can't wait for each other."""
+    return row["run_uuid"], row["key"]
