@@ -63,6 +63,7 @@ class RunWrites:
     Attributes:
         status: None if it stays.
         conflicts: the value of the tag for params in conflict, None if it stays.
+        again: some of the metrics have numbers at or below the mark: they were probably written before.
     """
 
     metrics: list[Metric] = field(default_factory=list)
@@ -71,6 +72,7 @@ class RunWrites:
     status: StatusChange | None = None
     marks: dict[str, int] = field(default_factory=dict)
     conflicts: str | None = None
+    again: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.metrics or self.params or self.tags or self.status or self.marks or self.conflicts)
@@ -135,6 +137,7 @@ class _Merger:
         self._mark(creation.producer_id, creation.sequence)
 
     def log(self, logged: Logged) -> None:
+        self._writes.again |= not self._is_new(logged.producer_id, logged.first_sequence)
         # A dict keeps the order and drops what comes twice.
         self._seen.update(dict.fromkeys(logged.metrics))
         for key, value in logged.params:

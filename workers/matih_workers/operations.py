@@ -138,7 +138,7 @@ def _logged(group: events.EntryGroup, problems: Problems) -> Logged:
 
 def _metrics(group: events.EntryGroup, logged: Logged, problems: Problems) -> None:
     bad_shapes = {index: _shape_problem(keys) for index, keys in enumerate(group.shapes)}
-    add, start = logged.metrics.append, 0
+    add, make, start = logged.metrics.append, tuple.__new__, 0  # a batch has thousands: Metric(...) takes twice as long
     for entry, (shape, time, step) in enumerate(zip(group.shape, group.time, group.step, strict=True)):
         keys = group.shapes[shape]
         values = group.value[start : start + len(keys)]
@@ -146,7 +146,7 @@ def _metrics(group: events.EntryGroup, logged: Logged, problems: Problems) -> No
         if time < 0 or bad_shapes[shape]:
             keys, values = _good_metrics(group, entry, values, problems)
         for key, value in zip(keys, values, strict=True):
-            add(Metric(key, value if value == value else _NAN, time, step))  # NaN is unlike itself
+            add(make(Metric, (key, value if value == value else _NAN, time, step)))  # NaN is unlike itself
 
 
 def _shape_problem(keys: list[str]) -> bool:

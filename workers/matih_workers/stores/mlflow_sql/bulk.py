@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
+from psycopg.errors import UniqueViolation
 from sqlalchemy.dialects import postgresql, sqlite
 
+from matih_workers.stores.mlflow_sql.rows import RunPoints, blocks, copy_text, latest, metric_rows
 from matih_workers.stores.mlflow_sql.tables import latest_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from matih_workers.stores.mlflow_sql.rows import MetricRow
+    from collections.abc import Mapping, Sequence
 
 _STAGE: Final = (
     "CREATE TEMP TABLE IF NOT EXISTS matih_points (key varchar, value double precision, timestamp bigint, "
     "step bigint, is_nan boolean, run_uuid varchar) ON COMMIT DELETE ROWS"
 )
-_COPY: Final = "COPY pg_temp.matih_points (key, value, timestamp, step, is_nan, run_uuid) FROM STDIN"
+_COPY: Final = "COPY metrics (key, value, timestamp, step, is_nan, run_uuid) FROM STDIN"
+_COPY_TO_STAGE: Final = "COPY pg_temp.matih_points (key, value, timestamp, step, is_nan, run_uuid) FROM STDIN"
 _MOVE: Final = (
     "INSERT INTO metrics (key, value, timestamp, step, is_nan, run_uuid) "
     "SELECT key, value, timestamp, step, is_nan, run_uuid FROM pg_temp.matih_points ON CONFLICT DO NOTHING"
@@ -27,39 +28,49 @@ _INSERT: Final = (
     "INSERT INTO metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, ?, ?) "
     "ON CONFLICT DO NOTHING"
 )
+_COLUMNS: Final = ("key", "value", "timestamp", "step", "is_nan", "run_uuid")
 _BLOCK: Final = 4096
 _ORDER: Final = ("step", "timestamp", "value")
 
 
-def add_metrics(connection: sa.Connection, rows: Sequence[MetricRow]) -> None:
-    """Inserts the points that are not there."""
-    if not rows:
+def add_metrics(connection: sa.Connection, points: Sequence[RunPoints], *, new: bool) -> None:
+    """Inserts the points that are not there.
+
+    Args:
+        connection: in a transaction.
+        points: of some runs.
+        new: they have probably never been applied: PostgreSQL then takes them faster.
+    """
+    if not points:
         return
     if connection.dialect.name != "postgresql":
-        connection.exec_driver_sql(_INSERT, list(rows))
-        return
-    connection.exec_driver_sql(_STAGE)
+        connection.exec_driver_sql(_INSERT, list(metric_rows(points)))
+    elif not (new and _copy_whole(connection, points)):
+        connection.exec_driver_sql(_STAGE)
+        _copy(connection, _COPY_TO_STAGE, points)
+        connection.exec_driver_sql(_MOVE)
+
+
+def _copy_whole(connection: sa.Connection, points: Sequence[RunPoints]) -> bool:
+    """Copies the points straight into their table; False, and nothing done, if one of them is there already."""
+    try:
+        with connection.begin_nested():
+            _copy(connection, _COPY, points)
+    except UniqueViolation:
+        return False
+    return True
+
+
+def _copy(connection: sa.Connection, statement: str, points: Sequence[RunPoints]) -> None:
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor:
-        with cursor.copy(_COPY) as copy:
-            for start in range(0, len(rows), _BLOCK):
-                copy.write(_copy_text(rows[start : start + _BLOCK]))
-        cursor.execute(_MOVE)
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        for block in blocks(points, _BLOCK):
+            copy.write(copy_text(block))
 
 
-def _copy_text(rows: Iterable[MetricRow]) -> str:
-    """COPY's text format. A metric's key holds nothing that it would have to escape (see checks.py)."""
-    return "".join(
-        [
-            f"{key}\t{value!r}\t{timestamp}\t{step}\t{'t' if is_nan else 'f'}\t{run_uuid}\n"
-            for key, value, timestamp, step, is_nan, run_uuid in rows
-        ]
-    )
-
-
-def raise_latest(connection: sa.Connection, rows: Sequence[MetricRow]) -> None:
-    """Sets the latest metrics to these rows where they are greater by (step, timestamp, value)."""
-    if not rows:
+def raise_latest(connection: sa.Connection, points: Sequence[RunPoints]) -> None:
+    """Sets the latest metrics to the greatest of these where it is greater by (step, timestamp, value)."""
+    if not points:
         return
     statement = _insert(connection, latest_metrics)
     new, old = statement.excluded, latest_metrics.c
@@ -68,7 +79,9 @@ def raise_latest(connection: sa.Connection, rows: Sequence[MetricRow]) -> None:
         set_={name: new[name] for name in (*_ORDER, "is_nan")},
         where=sa.tuple_(*(new[name] for name in _ORDER)) > sa.tuple_(*(old[name] for name in _ORDER)),
     )
-    connection.execute(statement, [row._asdict() for row in rows])
+    ordered = sorted(points, key=lambda some: some.run_uuid)
+    rows = metric_rows(RunPoints(some.run_uuid, latest(some)) for some in ordered)
+    connection.execute(statement, [dict(zip(_COLUMNS, row, strict=True)) for row in rows])
 
 
 def add_missing(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> list[Any]:

@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
@@ -56,13 +57,13 @@ class Database:
 
         Raises:
             StoreUnavailable: an outage for sure, or tables of another release.
-            sqlalchemy.exc.DBAPIError: anything else the database says.
+            sqlalchemy.exc.DBAPIError, psycopg.Error: anything else the database says.
         """
         try:
             with self._engine.connect() as connection, self._watched(connection), connection.begin():
                 self._check_revision(connection)
                 yield connection
-        except DBAPIError as error:
+        except (DBAPIError, psycopg.Error) as error:
             unavailable = outage(error, self.where)
             if unavailable is not None:
                 raise unavailable from error

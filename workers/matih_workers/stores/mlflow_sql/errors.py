@@ -6,13 +6,13 @@ PostgreSQL says it by SQLSTATE: https://www.postgresql.org/docs/current/errcodes
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
 
 from matih_schemas.errors import MatihError
 from matih_workers.stores.protocol import StoreUnavailable
-
-if TYPE_CHECKING:
-    from sqlalchemy.exc import DBAPIError
 
 
 class Outdated(MatihError):
@@ -51,36 +51,31 @@ _OUTAGE_CODES: Final = {
 _PRIMARY_CODE: Final = 0xFF  # an extended code holds the primary one in its low byte
 
 
-def outage(error: DBAPIError, where: str) -> StoreUnavailable | None:
+def outage(error: DBAPIError | psycopg.Error, where: str) -> StoreUnavailable | None:
     """The outage that the error tells of; None if it may be about what was written."""
-    why = _postgres(error) or _sqlite(error)
-    if why is None and error.connection_invalidated:
-        why = "the connection broke"
-    if why is None:
+    of_driver = error.orig if isinstance(error, DBAPIError) else error
+    why = _postgres(of_driver) or _sqlite(of_driver)
+    return None if why is None else StoreUnavailable(f"MLflow's database {where}: {why}: {_one_line(of_driver)}")
+
+
+def _postgres(error: object) -> str | None:
+    if not isinstance(error, psycopg.Error):
         return None
-    return StoreUnavailable(f"MLflow's database {where}: {why}: {_one_line(error.orig)}")
-
-
-def _postgres(error: DBAPIError) -> str | None:
-    state = getattr(error.orig, "sqlstate", None)
-    if state is None:
+    if error.sqlstate is None:
         # psycopg has no SQLSTATE for a server that can't be reached or that broke off.
-        return "no connection" if type(error.orig).__module__.startswith("psycopg") and _is_operational(error) else None
-    return _OUTAGE_STATES.get(state) or _OUTAGE_CLASSES.get(state[:2])
+        return "no connection" if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) else None
+    return _OUTAGE_STATES.get(error.sqlstate) or _OUTAGE_CLASSES.get(error.sqlstate[:2])
 
 
-def _is_operational(error: DBAPIError) -> bool:
-    return type(error.orig).__name__ in {"OperationalError", "ConnectionTimeout", "InterfaceError"}
-
-
-def _sqlite(error: DBAPIError) -> str | None:
-    code = getattr(error.orig, "sqlite_errorcode", None)
+def _sqlite(error: object) -> str | None:
+    if not isinstance(error, sqlite3.Error):
+        return None
+    if "no such table" in str(error):
+        return _OUTAGE_STATES["42P01"]
+    code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         # Python 3.10 does not tell the code.
-        busy = isinstance(error.orig, sqlite3.OperationalError) and "no such" not in str(error.orig)
-        return "it takes nothing" if busy else None
-    if "no such table" in str(error.orig):
-        return _OUTAGE_STATES["42P01"]
+        return "it takes nothing" if isinstance(error, sqlite3.OperationalError) else None
     return _OUTAGE_CODES.get(code & _PRIMARY_CODE)
 
 

@@ -34,6 +34,7 @@ class SqlRun(StoredRun):
         row: the row to be inserted; None for a run that is there.
         precedence: of several made for one of ours the least is in use, as for the client store.
         family: its tags of parents: `matih.parent_run_id` and MLflow's own.
+        again: some of the metrics were probably written before.
         lifecycle: the stage it ends in, None if it stays.
     """
 
@@ -44,6 +45,7 @@ class SqlRun(StoredRun):
     precedence: tuple[Any, ...] = ()
     family: dict[str, str] = field(default_factory=dict)
     metrics: list[Metric] = field(default_factory=list)
+    again: bool = False
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     status: StatusChange | None = None
@@ -83,6 +85,7 @@ class Plan:
     def write(self, run: SqlRun, writes: RunWrites) -> None:
         """Notes the writes; see `RunPort`."""
         run.metrics += writes.metrics
+        run.again |= writes.again
         run.params |= writes.params
         run.tags |= writes.tags | writes.last_tags()
         run.status = writes.status or run.status

@@ -10,65 +10,104 @@ import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matih_workers.changes import Metric
 
 GREATEST: Final = 1.7976931348623157e308
 
+MetricRow = tuple[str, float, int, int, bool, str]
+"""A row of `metrics`: key, value, timestamp (ms since the epoch), step, is_nan, run_uuid."""
 
-class MetricRow(NamedTuple):
-    """A row of `metrics`; the timestamp in ms since the epoch."""
 
-    key: str
-    value: float
-    timestamp: int
-    step: int
-    is_nan: bool
+class RunPoints(NamedTuple):
+    """Points of one run, no two of which come to the same row."""
+
     run_uuid: str
+    metrics: Sequence[Metric]
 
 
-def metric_rows(run_uuid: str, metrics: Iterable[Metric]) -> list[MetricRow]:
-    """The rows of a run's points."""
-    return [
-        MetricRow(key, value, timestamp, step, False, run_uuid)
-        if math.isfinite(value)
-        else MetricRow(key, _stored(value), timestamp, step, value != value, run_uuid)
-        for key, value, timestamp, step in metrics
-    ]
+def run_points(run_uuid: str, metrics: Sequence[Metric]) -> RunPoints:
+    """The points without those that differ only as infinity and the greatest double do, which is one row in MLflow."""
+    if all(map(math.isfinite, (metric.value for metric in metrics))):
+        return RunPoints(run_uuid, metrics)
+    places = {(metric.key, metric.timestamp, metric.step, *stored_value(metric.value)): metric for metric in metrics}
+    return RunPoints(run_uuid, list(places.values()))
 
 
-def _stored(value: float) -> float:
-    return 0.0 if value != value else math.copysign(GREATEST, value)
+def stored_value(value: float) -> tuple[float, bool]:
+    """The value as it stands in the table, and whether it is NaN."""
+    if math.isfinite(value):
+        return value, False
+    return (0.0, True) if math.isnan(value) else (math.copysign(GREATEST, value), False)
 
 
-def latest(rows: Iterable[MetricRow]) -> list[MetricRow]:
-    """Of each run and key the row with the greatest (step, timestamp, value), the first of equal ones; ordered."""
-    best: dict[tuple[str, str], MetricRow] = {}
-    for row in rows:
-        place = (row.run_uuid, row.key)
-        other = best.get(place)
-        if other is None or (row.step, row.timestamp, row.value) > (other.step, other.timestamp, other.value):
-            best[place] = row
-    return [best[place] for place in sorted(best)]
+def metric_rows(points: Iterable[RunPoints]) -> Iterator[MetricRow]:
+    """The rows of the points."""
+    for run_uuid, metrics in points:
+        for key, value, timestamp, step in metrics:
+            yield key, *_in_row(value, timestamp, step), run_uuid
 
 
-def halves(fixed: int, groups: Sequence[Sequence[MetricRow]]) -> tuple[list[MetricRow], list[MetricRow]]:
-    """The groups' rows in two parts for two connections, as even as they come, the first bearing `fixed` rows already.
+def copy_text(points: RunPoints) -> str:
+    """The rows in the text format of COPY. A metric's key holds nothing that it would have to escape (checks.py)."""
+    end = f"\tf\t{points.run_uuid}\n"
+    finite = math.isfinite
+    return "".join(
+        [
+            f"{key}\t{value!r}\t{timestamp}\t{step}{end}"
+            if finite(value)
+            else _copy_line(key, value, timestamp, step, points.run_uuid)
+            for key, value, timestamp, step in points.metrics
+        ]
+    )
 
-    A part has whole groups (runs); the rows of an only group are parted by key.
+
+def _copy_line(key: str, value: float, timestamp: int, step: int, run_uuid: str) -> str:
+    stored, is_nan = stored_value(value)
+    return f"{key}\t{stored!r}\t{timestamp}\t{step}\t{'t' if is_nan else 'f'}\t{run_uuid}\n"
+
+
+def _in_row(value: float, timestamp: int, step: int) -> tuple[float, int, int, bool]:
+    stored, is_nan = stored_value(value)
+    return stored, timestamp, step, is_nan
+
+
+def latest(points: RunPoints) -> list[Metric]:
+    """Of each key the metric with the greatest (step, timestamp, value), the first of equal ones; ordered by key."""
+    best: dict[str, Metric] = {}
+    for metric in points.metrics:
+        other = best.get(metric[0])
+        if other is None or metric[3] > other[3] or (metric[3] == other[3] and _is_later(metric, other)):
+            best[metric[0]] = metric
+    return [best[key] for key in sorted(best)]
+
+
+def _is_later(metric: Metric, other: Metric) -> bool:
+    """Of two of one step; NaN counts as the 0 that it is stored as."""
+    return (metric.timestamp, stored_value(metric.value)[0]) > (other.timestamp, stored_value(other.value)[0])
+
+
+def halves(fixed: int, points: Sequence[RunPoints]) -> tuple[list[RunPoints], list[RunPoints]]:
+    """The points in two parts for two connections, as even as they come, the first bearing `fixed` points already.
+
+    At most one run is in both.
     """
-    first: list[MetricRow] = []
-    second: list[MetricRow] = []
-    units = groups if len(groups) > 1 else _by_key(groups)
-    for unit in sorted(units, key=len, reverse=True):
-        (first if len(first) + fixed < len(second) else second).extend(unit)
+    left = (sum(len(some.metrics) for some in points) + fixed) // 2
+    first: list[RunPoints] = []
+    second: list[RunPoints] = []
+    for run_uuid, metrics in points:
+        beside, here = metrics[:left], metrics[left:]
+        left -= len(beside)
+        if beside:
+            second.append(RunPoints(run_uuid, beside))
+        if here:
+            first.append(RunPoints(run_uuid, here))
     return first, second
 
 
-def _by_key(groups: Sequence[Sequence[MetricRow]]) -> list[list[MetricRow]]:
-    keys: dict[str, list[MetricRow]] = {}
-    for group in groups:
-        for row in group:
-            keys.setdefault(row.key, []).append(row)
-    return list(keys.values())
+def blocks(points: Iterable[RunPoints], size: int) -> Iterator[RunPoints]:
+    """The points in pieces of at most `size`."""
+    for run_uuid, metrics in points:
+        for start in range(0, len(metrics), size):
+            yield RunPoints(run_uuid, metrics[start : start + size])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from matih_workers.changes import Change, ExperimentChange
-    from matih_workers.stores.mlflow_sql.rows import MetricRow
+    from matih_workers.stores.mlflow_sql.writing import Points
 
 _TRIES: Final = 3
 
@@ -104,7 +104,7 @@ class MlflowSqlStore:
         runs = list(plan.runs.values())
         some = points(runs, side_by_side=self._database.is_postgres)
         make_runs(connection, runs)
-        beside = self._helper.submit(self._add_beside, some.second) if some.second else None
+        beside = self._helper.submit(self._add_beside, some) if some.second else None
         try:
             write_attributes(connection, runs)
             write_points(connection, some)
@@ -113,9 +113,9 @@ class MlflowSqlStore:
             _finish(beside)
         return refused
 
-    def _add_beside(self, rows: Sequence[MetricRow]) -> None:
+    def _add_beside(self, some: Points) -> None:
         with self._database.transaction() as connection:
-            add_metrics(connection, rows)
+            add_metrics(connection, some.second, new=some.new)
 
 
 def _apply_experiment(experiments: Experiments, changes: list[tuple[int, ExperimentChange]]) -> dict[int, InvalidEvent]:

@@ -16,10 +16,10 @@ from matih_workers.stores.mlflow_sql import tables
 from matih_workers.stores.mlflow_sql.bulk import add_metrics, add_missing, raise_latest, set_values
 from matih_workers.stores.mlflow_sql.errors import Outdated
 from matih_workers.stores.mlflow_sql.reading import find_anywhere
-from matih_workers.stores.mlflow_sql.rows import MetricRow, halves, latest, metric_rows
+from matih_workers.stores.mlflow_sql.rows import RunPoints, halves, run_points
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from matih_workers.stores.mlflow_sql.plan import SqlRun
 
@@ -30,25 +30,31 @@ _LOCK_FAMILIES: Final = sa.text(
 
 @dataclass
 class Points:
-    """A plan's points: those for the first connection, those for a second one, and the latest of all."""
+    """A plan's points.
 
-    first: list[MetricRow]
-    second: list[MetricRow]
-    latest: list[MetricRow]
+    Attributes:
+        first: those for the first connection.
+        second: those for another one, side by side.
+        all: both; the latest metrics are found among them.
+        new: none of them was written before, as far as is known.
+    """
+
+    first: list[RunPoints]
+    second: list[RunPoints]
+    all: list[RunPoints]
+    new: bool
 
 
-def points(runs: Iterable[SqlRun], side_by_side: bool) -> Points:
-    """The rows of a plan's points. Another connection does not see the runs that this transaction makes."""
-    new: list[MetricRow] = []
-    groups: list[list[MetricRow]] = []
+def points(runs: Sequence[SqlRun], side_by_side: bool) -> Points:
+    """The points of a plan, parted. Another connection does not see the runs that this transaction makes."""
+    own: list[RunPoints] = []
+    shared: list[RunPoints] = []
     for run in runs:
-        rows = metric_rows(run.run_uuid, run.metrics)
-        if run.row is not None or not side_by_side:
-            new += rows
-        elif rows:
-            groups.append(rows)
-    first, second = halves(len(new), groups)
-    return Points(new + first, second, latest([*new, *first, *second]))
+        if run.metrics:
+            where = shared if side_by_side and run.row is None else own
+            where.append(run_points(run.run_uuid, run.metrics))
+    first, second = halves(sum(len(some.metrics) for some in own), shared)
+    return Points(own + first, second, own + shared, not any(run.again for run in runs))
 
 
 def make_runs(connection: sa.Connection, runs: Sequence[SqlRun]) -> None:
@@ -81,8 +87,8 @@ def write_attributes(connection: sa.Connection, runs: Sequence[SqlRun]) -> None:
 
 def write_points(connection: sa.Connection, some: Points) -> None:
     """Writes the first connection's points, and the latest of all."""
-    add_metrics(connection, some.first)
-    raise_latest(connection, some.latest)
+    add_metrics(connection, some.first, new=some.new)
+    raise_latest(connection, some.all)
 
 
 def link_families(connection: sa.Connection, runs: Sequence[SqlRun]) -> None:
