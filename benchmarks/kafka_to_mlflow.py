@@ -1,0 +1,212 @@
+"""Kafka -> MLflow: metrics a second through one worker, beside MLflow's own log_batch(1000) and, on PostgreSQL, COPY.
+
+Each measurement takes its turn on the same machine; the medians of the ratios of three rounds decide. The floor is
+COPY of as many rows straight into the table `metrics`, on two connections, without handling of conflicts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import re
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+from benchmarks.journal_to_kafka import PER_ENTRY, ship, write
+
+from matih_kafka.admin import create_topics
+from matih_kafka.settings import KafkaSettings
+from matih_local.downloads import fetch
+from matih_local.system import LocalSystem
+from matih_schemas.topics import catalogue
+from matih_tracking.spool import SpoolKey, SpoolSettings, spool_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROUNDS = 3
+PEER_POINTS = 20_000
+FLOOR_BATCH = 8_000
+WAIT_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured: a store, how many runs of how many points, and the bars for the ratios to peer and floor."""
+
+    name: str
+    runs: int
+    points: int
+    bar: float
+    floor_bar: float | None = None
+
+
+CASES = (
+    Case("PostgreSQL", 1, 300_000, 5.0, 0.5),
+    Case("PostgreSQL", 50, 1_000_000, 5.0, 0.5),
+    Case("SQLite", 1, 300_000, 6.0),
+    Case("SQLite", 50, 300_000, 6.0),
+    Case("HTTP", 1, 60_000, 0.9),
+    Case("HTTP", 50, 300_000, 0.9),
+)
+
+
+def fill_topic(brokers: str, case: Case) -> tuple[KafkaSettings, int]:
+    """A topic with the events of so many runs, as a shipper publishes them; returns the number of points too."""
+    topic = f"bench.{secrets.token_hex(4)}.events.v1"
+    settings = KafkaSettings(bootstrap_servers=brokers, events_topic=topic)
+    asyncio.run(create_topics(settings, catalogue(topic)))
+    calls = case.points // PER_ENTRY // case.runs
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as base:
+        spool = spool_path(SpoolKey(brokers, topic), SpoolSettings(base=Path(base)))
+        asyncio.run(ship(settings, spool, write(spool, case.runs, calls)))
+    return settings, calls * case.runs * PER_ENTRY
+
+
+@contextmanager
+def worker(settings: KafkaSettings, uri: str) -> Iterator[str]:
+    """A worker process on the topic; gives the address of its metrics."""
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w+b") as log:
+        environment = {
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+            "MATIH_EVENTS_TOPIC": settings.events_topic,
+            "MATIH_STORE_URI": uri,
+            "MATIH_WORKER_GROUP": f"group-{settings.events_topic}",
+            "MATIH_WORKER_PORT": "0",
+            "MATIH_WORKER_DATADIR": folder,
+        }
+        process = subprocess.Popen([sys.executable, "-m", "matih_workers"], env=environment, stdout=log, stderr=log)
+        try:
+            yield f"http://{_address(Path(log.name))}/metrics"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _address(log: Path) -> str:
+    """Where the worker says that its pages are."""
+    while (told := re.search(r"pages: http://([^/\s]+)", log.read_text())) is None:
+        time.sleep(0.05)
+    return told[1]
+
+
+def points_applied(url: str) -> int:
+    """The worker's counter; 0 while it starts."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+    except OSError:
+        return 0
+    return next((int(float(line.split()[1])) for line in lines if line.startswith("matih_worker_points_total")), 0)
+
+
+def seconds_of_worker(settings: KafkaSettings, uri: str, expected: int) -> float:
+    """From the last moment at which the worker had applied nothing to the first at which it had applied all."""
+    with worker(settings, uri) as url:
+        began = time.monotonic()
+        start = began
+        while (applied := points_applied(url)) < expected:
+            now = time.monotonic()
+            start = start if applied else now
+            if now - began > WAIT_SECONDS:
+                raise TimeoutError(f"only {applied} of {expected} points after {WAIT_SECONDS:.0f} s")
+            time.sleep(0.01)
+        return time.monotonic() - start
+
+
+def seconds_of_peer(uri: str) -> float:
+    """MLflow's client, log_batch of 1000 metrics."""
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+    client = MlflowClient(uri)
+    run = client.create_run(client.create_experiment(f"peer-{secrets.token_hex(4)}")).info.run_id
+    now = int(time.time() * 1000)
+    start = time.perf_counter()
+    for first in range(0, PEER_POINTS, 1000):
+        metrics = [Metric("loss", 1 / (step + 1), now + step, step) for step in range(first, first + 1000)]
+        client.log_batch(run, metrics=metrics)
+    return time.perf_counter() - start
+
+
+def seconds_of_floor(uri: str, points: int) -> float:
+    """COPY on two connections into the table, rows of runs that are there."""
+    address = uri.replace("+psycopg", "")
+    with psycopg.connect(address) as connection:
+        runs = [row[0] for row in connection.execute("SELECT run_uuid FROM runs ORDER BY start_time DESC LIMIT 50")]
+    parts = [runs[0::2] or runs, runs[1::2] or runs]
+    base = int(time.time() * 1000) + 10_000_000
+    start = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda part: _copy(address, part[1], points // 2, base + part[0]), enumerate(parts)))
+    return time.perf_counter() - start
+
+
+def _copy(address: str, runs: list[str], points: int, base: int) -> None:
+    with psycopg.connect(address) as connection:
+        for first in range(0, points, FLOOR_BATCH):
+            run = runs[first // FLOOR_BATCH % len(runs)]
+            lines = [
+                f"loss\t{1 / (step + 1)!r}\t{base + 2 * step}\t{step}\tf\t{run}\n"
+                for step in range(first, min(points, first + FLOOR_BATCH))
+            ]
+            with connection.cursor() as cursor:
+                statement = "COPY metrics (key, value, timestamp, step, is_nan, run_uuid) FROM STDIN"
+                with cursor.copy(statement) as copy:
+                    copy.write("".join(lines))
+            connection.commit()
+
+
+def measure(brokers: str, uri: str, case: Case) -> None:
+    """Prints the medians of one case."""
+    ours, peers, floors = [], [], []
+    for _ in range(ROUNDS):
+        settings, points = fill_topic(brokers, case)
+        ours.append(points / seconds_of_worker(settings, uri, points))
+        peers.append(PEER_POINTS / seconds_of_peer(uri))
+        floors.append(points / seconds_of_floor(uri, points) if case.floor_bar else math.nan)
+    ratio = statistics.median(our / peer for our, peer in zip(ours, peers, strict=True))
+    text = (
+        f"{case.name:<10} {case.runs:>2} runs  worker {statistics.median(ours):>8,.0f} metrics/s   "
+        f"log_batch(1000) {statistics.median(peers):>7,.0f}   {ratio:5.2f} x (bar {case.bar})"
+    )
+    if case.floor_bar:
+        share = statistics.median(our / floor for our, floor in zip(ours, floors, strict=True))
+        text += f"   COPY {statistics.median(floors):>8,.0f}   {share:4.2f} of it (bar {case.floor_bar})"
+    print(text, flush=True)
+
+
+def main() -> None:
+    """Prints one line per case; on servers of its own. A word given (`PostgreSQL`) chooses cases."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    fetch()
+    words = sys.argv[1:]
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as home, LocalSystem(Path(home)) as system:
+        system.start("kafka")
+        system.start("mlflow")
+        uris = {
+            "PostgreSQL": system.postgres.url,
+            "SQLite": f"sqlite:///{home}/bench.db",
+            "HTTP": system.mlflow.url,
+        }
+        seconds_of_peer(uris["SQLite"])  # makes its tables
+        for case in CASES:
+            if not words or case.name in words:
+                measure(system.kafka.url, uris[case.name], case)
+
+
+if __name__ == "__main__":
+    main()
