@@ -66,7 +66,7 @@ class LocalSystem:
         self.kafka = Kafka(self.home)
         self.postgres = Postgres(self.home)
         self.mlflow = MlflowServer(self.home, self.postgres)
-        self.worker = Worker(self.home, self.kafka.url, self.mlflow.url, worker_settings)
+        self.worker = Worker(self.home, self.kafka.url, self.postgres.url, worker_settings)
         parts: tuple[Part, ...] = (self.kafka, self.postgres, self.mlflow, self.worker)
         self.runners: Mapping[str, Runner] = {part.name: Runner(part, restarts) for part in parts}
         self._pending: set[str] = set()

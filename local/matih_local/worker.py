@@ -1,4 +1,4 @@
-"""The worker on this machine: the same `matih worker` as anywhere, pointed at this system's Kafka and MLflow."""
+"""The worker on this machine: the same `matih worker` as anywhere, on this system's Kafka and MLflow's database."""
 
 from __future__ import annotations
 
@@ -24,18 +24,17 @@ class Worker:
 
     name = "worker"
     needs: tuple[str, ...] = ("kafka",)
-    uses: tuple[str, ...] = ("mlflow",)
+    uses: tuple[str, ...] = ("postgres", "mlflow")
     stop_signal = signal.SIGTERM
     stop_seconds = 30.0
 
-    def __init__(self, home: Home, brokers: str, tracking_uri: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, home: Home, brokers: str, store_uri: str, settings: Mapping[str, str]) -> None:
         self._home = home
         self._folder = home.folder("worker")
         self._port = home.port("worker")
         self._environment = {
             "KAFKA_BOOTSTRAP_SERVERS": brokers,
-            "MLFLOW_TRACKING_URI": tracking_uri,
-            "MATIH_STORE_URI": tracking_uri,
+            "MATIH_STORE_URI": store_uri,
             "MATIH_WORKER_PORT": str(self._port),
             "MATIH_WORKER_DATADIR": str(self._folder),
             **settings,
@@ -54,7 +53,7 @@ class Worker:
         return Command(arguments, clean_environment(**self._environment), self._folder, self.log)
 
     def is_ready(self) -> bool:
-        """Whether it runs; it waits for MLflow by itself."""
+        """Whether it runs; it waits for MLflow's tables by itself."""
         return answers(f"{self.url}/healthz")
 
     def settle(self) -> None:

@@ -12,13 +12,15 @@ class Part:
     def kill(self) -> None:
         self.state = State.STOPPED
 
-    def begin(self) -> None:
-        self.state = State.STARTING
-
 
 def test_an_outage_from_its_kill_to_its_end() -> None:
     parts, said, now = [Part(), Part()], [], [0.0]
-    outage = Outage(parts, lambda: now[0], said.append, at=0.5, seconds=5)
+
+    def restart() -> None:
+        for part in parts:
+            part.state = State.STARTING
+
+    outage = Outage(parts, lambda: now[0], said.append, restart, at=0.5, seconds=5)
     outage.tick(0.49)
     assert outage.stage is Stage.AHEAD
     assert all(part.state is State.RUNNING for part in parts)

@@ -72,11 +72,14 @@ class Demonstration:
             f"four processes log into one run, then a sweep of {len(jobs) - RANKS} runs, {AT_A_TIME} at a time"
         )
         self._train(ranks(self.experiment), None)
-        victims = [self.system.runners[name] for name in VICTIMS]
-        self._train(sweep(self.experiment), Outage(victims, time.monotonic, self.screen.say))
+        self._train(sweep(self.experiment), self._outage())
         self._finish_probe(probe)
         self.screen.say("all training has ended: waiting until MLflow has everything")
         return self._result(self._wait_for_arrival(jobs))
+
+    def _outage(self) -> Outage:
+        victims = [self.system.runners[name] for name in VICTIMS]
+        return Outage(victims, time.monotonic, self.screen.say, lambda: self.system.want(*VICTIMS))
 
     def _spawn(self, name: str, module: str, *arguments: str) -> Child:
         command = (sys.executable, "-m", module, *arguments)

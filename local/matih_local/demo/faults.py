@@ -1,4 +1,4 @@
-"""The faults in the middle: MLflow's server and the worker are killed, stay away for some seconds, and come back."""
+"""The faults in the middle: MLflow's server, its database and the worker are killed, stay away, and come back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from matih_local.runner import State
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-VICTIMS = ("worker", "mlflow")
+VICTIMS = ("worker", "mlflow", "postgres")
+_THEM = "MLflow's server, PostgreSQL and the worker"
 
 
 class Victim(Protocol):
@@ -23,9 +24,6 @@ class Victim(Protocol):
 
     def kill(self) -> None:
         """SIGKILL to all its processes."""
-
-    def begin(self) -> None:
-        """Starts it without waiting for it."""
 
 
 class Stage(Enum):
@@ -42,6 +40,7 @@ class Outage:
     """Kills at a share of the work and starts again some seconds later. Call `tick` often; it never waits.
 
     Attributes:
+        restart: starts the victims again, without waiting for them.
         at: the share of all log calls at which it begins, 0 to 1.
         seconds: how long the victims stay away.
         tell: gets a line at each change.
@@ -50,6 +49,7 @@ class Outage:
     victims: Sequence[Victim]
     clock: Callable[[], float]
     tell: Callable[[str], None]
+    restart: Callable[[], None]
     at: float = 0.35
     seconds: float = 5.0
     stage: Stage = Stage.AHEAD
@@ -60,17 +60,16 @@ class Outage:
         if self.stage is Stage.AHEAD and share >= self.at:
             self._kill()
         elif self.stage is Stage.OUT and self.clock() - self._began >= self.seconds:
-            for victim in self.victims:
-                victim.begin()
+            self.restart()
             self.stage = Stage.RETURNING
-            self.tell(f"MLflow's server and the worker are being started again after {self.seconds:.0f} s")
+            self.tell(f"{_THEM} are being started again after {self.seconds:.0f} s")
         elif self.stage is Stage.RETURNING and all(victim.state is State.RUNNING for victim in self.victims):
             self.stage = Stage.OVER
-            self.tell(f"MLflow's server and the worker are back ({self.clock() - self._began:.0f} s after the kill)")
+            self.tell(f"{_THEM} are back ({self.clock() - self._began:.0f} s after the kill)")
 
     def _kill(self) -> None:
         for victim in self.victims:
             victim.kill()
         self._began = self.clock()
         self.stage = Stage.OUT
-        self.tell("kill -9 to MLflow's server (all its processes) and to the worker: training goes on")
+        self.tell(f"kill -9 to all processes of {_THEM}: training goes on")
