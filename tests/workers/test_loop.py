@@ -107,7 +107,7 @@ def test_two_workers_share_and_take_over(pipe: Pipe) -> None:
 def test_a_stop_under_load_is_short_and_loses_nothing(pipe: Pipe) -> None:
     producers, events = trained(runs=4, events=20, points=200)
     pipe.publish(events)
-    pipe.start()
+    pipe.start(MATIH_WORKER_BATCH_METRICS="1000")
     until(lambda: pipe.status().get("events", 0) > 0, "the first batch")
     assert pipe.end(signal.SIGTERM, seconds=10) == 0
     left = pipe.published - pipe.committed()

@@ -23,7 +23,10 @@ LAST_SECONDS: Final = 1.0
 """Seconds after the end for threads that hang in a request; what they do was not acknowledged and comes again."""
 GARBAGE_THRESHOLD: Final = 100_000
 """Objects made and not gone before Python looks for garbage in cycles; its default is 700 to 2000."""
-_QUIET: Final = ("faust", "mode", "aiokafka", "kafka", "alembic", "mlflow", "sqlalchemy", "urllib3", "asyncio")
+_QUIET: Final = (
+    *("faust", "mode", "aiokafka", "kafka", "asyncio"),
+    *("alembic", "mlflow", "psycopg", "sqlalchemy", "urllib3"),
+)
 
 
 def worker(
