@@ -10,6 +10,13 @@ from typing import Final
 import sqlalchemy as sa
 
 KNOWN_REVISIONS: Final = {
+    "1b5f0d9ad7c1": "3.10",
+    "c3d6457b6d8a": "3.11",
+    "7d34483879f0": "3.12",
+    "da6fb0208061": "3.13",
+    "b7e4c1a90f23": "3.14",
+    "6f8d9c3b2a1e": "3.15",
+    "b7e2c1a4d9f3": "3.16",
     "dc11669786a5": "3.17",
     "f4a9b2c7d1e6": "3.18",
 }
