@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from matih_kafka.environment import invalid_settings, secret_in
 from matih_kafka.errors import InvalidSettings
 from matih_schemas.topics import EVENTS_TOPIC
 
@@ -98,22 +99,8 @@ def kafka_settings() -> KafkaSettings:
     try:
         return KafkaSettings()
     except ValidationError as error:
-        raise InvalidSettings("; ".join(_complaint(item) for item in error.errors())) from None
-
-
-def _complaint(item: Any) -> str:
-    """One line on one setting, never with its value: it may be a secret."""
-    if not item["loc"]:
-        return str(item["msg"]).removeprefix("Value error, ")
-    name = str(item["loc"][0])
-    variable = name if name.isupper() else f"KAFKA_{name.upper()}"
-    return f"{variable}: {item['msg']}"
+        raise invalid_settings(error, "KAFKA_") from None
 
 
 def _secret(value: SecretStr, file: Path | None) -> str:
-    if value.get_secret_value() or file is None:
-        return value.get_secret_value()
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise InvalidSettings(f"can't read the secret in {file}: {error.strerror}") from error
+    return value.get_secret_value() or (secret_in(file) if file else "")

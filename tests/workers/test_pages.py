@@ -9,11 +9,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from matih_kafka.errors import InvalidSettings
 from matih_schemas.errors import REASONS, InvalidEvent
 from matih_workers.dead_letters import DeadLetter
 from matih_workers.health import Health
 from matih_workers.records import Received
-from matih_workers.settings import InvalidSettings, worker_settings
+from matih_workers.settings import worker_settings
 from matih_workers.web import Pages, PortTaken
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "dead-letters.md"
@@ -72,6 +73,20 @@ def test_where_the_store_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert worker_settings().store_uri == "http://tracking"
     monkeypatch.setenv("MATIH_STORE_URI", "postgresql://db")
     assert worker_settings().store_uri == "postgresql://db"
+
+
+def test_the_stores_uri_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "uri"
+    file.write_text("postgresql://me:secret@db/mlflow\n")
+    monkeypatch.setenv("MATIH_STORE_URI_FILE", str(file))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking")
+    assert worker_settings().store_uri == "postgresql://me:secret@db/mlflow"
+    monkeypatch.setenv("MATIH_STORE_URI", "http://given")
+    assert worker_settings().store_uri == "http://given"
+    monkeypatch.delenv("MATIH_STORE_URI")
+    file.unlink()
+    with pytest.raises(InvalidSettings, match=str(file)):
+        worker_settings()
 
 
 @pytest.mark.parametrize(("name", "value"), [("MATIH_WORKER_PORT", "http"), ("MATIH_WORKER_ATTEMPTS", "0")])

@@ -11,8 +11,9 @@ from tests.workers.journals import Entry
 from tests.workers.test_store_contract import producer, refused, view
 from tests.workers.views import SqlBench
 
+from matih_kafka.errors import InvalidSettings
 from matih_workers.operations import operations
-from matih_workers.settings import InvalidSettings, WorkerSettings, uses_sql
+from matih_workers.settings import WorkerSettings, uses_sql
 from matih_workers.stores.mlflow_sql import MlflowSqlStore
 from matih_workers.stores.protocol import StoreUnavailable
 

@@ -14,10 +14,10 @@ from typing import Annotated, Final
 import typer
 
 from matih_console.errors import CommandFailed, WrongUse
-from matih_kafka.errors import InvalidSettings as InvalidKafkaSettings
+from matih_kafka.errors import InvalidSettings
 from matih_kafka.settings import KafkaSettings, kafka_settings
 from matih_schemas.errors import InvalidName, MatihError
-from matih_workers.settings import InvalidSettings, WorkerSettings, worker_settings
+from matih_workers.settings import WorkerSettings, worker_settings
 
 LAST_SECONDS: Final = 1.0
 """Seconds after the end for threads that hang in a request; what they do was not acknowledged and comes again."""
@@ -40,7 +40,7 @@ def worker(
         if port is not None:
             settings = settings.model_copy(update={"worker_port": port})
         asyncio.run(_run(settings, kafka))
-    except (InvalidSettings, InvalidKafkaSettings, InvalidName) as error:
+    except (InvalidSettings, InvalidName) as error:
         raise WrongUse(str(error)) from error
     except MatihError as error:
         raise CommandFailed(str(error)) from error

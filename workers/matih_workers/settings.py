@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import getpass
+import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from matih_schemas.errors import MatihError
+from matih_kafka.environment import invalid_settings, secret_in
+from matih_kafka.errors import InvalidSettings
 
 if TYPE_CHECKING:
     from matih_workers.stores.protocol import RunStore
@@ -19,15 +21,12 @@ DEFAULT_STORE_URI: Final = "http://mlflow:5000"
 SQL_SCHEMES: Final = ("postgresql", "sqlite")
 
 
-class InvalidSettings(MatihError):
-    """A setting can't be as it is; the message names the variable."""
-
-
 class WorkerSettings(BaseSettings):
     """`MATIH_<NAME>` in the environment, but where another name is given; Kafka's settings are `KafkaSettings`.
 
     Attributes:
         store_uri: MLflow's tracking URI: a server's, or a database's.
+        store_uri_file: the file that holds MATIH_STORE_URI, which may have a password in it.
         store: how it is written to: `sql` in bulk into the tables of MLflow's PostgreSQL or SQLite, `client` through
             MLflow's API; `auto` takes `sql` for such a database and `client` for all else.
         store_timeout: seconds for one answer of the store.
@@ -54,6 +53,7 @@ class WorkerSettings(BaseSettings):
     store_uri: str = Field(
         default=DEFAULT_STORE_URI, validation_alias=AliasChoices("MATIH_STORE_URI", "MLFLOW_TRACKING_URI", "store_uri")
     )
+    store_uri_file: Path | None = None
     store: Literal["auto", "client", "sql"] = "auto"
     store_timeout: float = Field(default=20.0, gt=0)
     store_threads: int = Field(default=4, ge=1, le=64)
@@ -78,9 +78,12 @@ def worker_settings() -> WorkerSettings:
         InvalidSettings: one of them can't be; the message names the variable.
     """
     try:
-        return WorkerSettings()
+        settings = WorkerSettings()
     except ValidationError as error:
-        raise InvalidSettings("; ".join(_complaint(item) for item in error.errors())) from None
+        raise invalid_settings(error, "MATIH_") from None
+    if settings.store_uri_file is None or os.environ.get("MATIH_STORE_URI"):
+        return settings
+    return settings.model_copy(update={"store_uri": secret_in(settings.store_uri_file)})
 
 
 def _user() -> str:
@@ -118,9 +121,3 @@ def uses_sql(settings: WorkerSettings) -> bool:
             "use auto or client"
         )
     return settings.store != "client" and scheme in SQL_SCHEMES
-
-
-def _complaint(item: Any) -> str:
-    """One line on one setting, without its value: a URI may hold a password."""
-    name = str(item["loc"][0]) if item["loc"] else ""
-    return f"{name if name.isupper() else f'MATIH_{name.upper()}'}: {item['msg']}"
