@@ -63,20 +63,25 @@ CASES = (
 )
 
 
+def fresh_topic(brokers: str) -> KafkaSettings:
+    """The settings of an empty topic of its own."""
+    settings = KafkaSettings(bootstrap_servers=brokers, events_topic=f"bench.{secrets.token_hex(4)}.events.v1")
+    asyncio.run(create_topics(settings, catalogue(settings.events_topic)))
+    return settings
+
+
 def fill_topic(brokers: str, case: Case) -> tuple[KafkaSettings, int]:
     """A topic with the events of so many runs, as a shipper publishes them; returns the number of points too."""
-    topic = f"bench.{secrets.token_hex(4)}.events.v1"
-    settings = KafkaSettings(bootstrap_servers=brokers, events_topic=topic)
-    asyncio.run(create_topics(settings, catalogue(topic)))
+    settings = fresh_topic(brokers)
     calls = case.points // PER_ENTRY // case.runs
     with tempfile.TemporaryDirectory(dir="/var/tmp") as base:
-        spool = spool_path(SpoolKey(brokers, topic), SpoolSettings(base=Path(base)))
+        spool = spool_path(SpoolKey(brokers, settings.events_topic), SpoolSettings(base=Path(base)))
         asyncio.run(ship(settings, spool, write(spool, case.runs, calls)))
     return settings, calls * case.runs * PER_ENTRY
 
 
 @contextmanager
-def worker(settings: KafkaSettings, uri: str) -> Iterator[str]:
+def worker(settings: KafkaSettings, uri: str, group: str) -> Iterator[str]:
     """A worker process on the topic; gives the address of its metrics."""
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w+b") as log:
         environment = {
@@ -84,7 +89,7 @@ def worker(settings: KafkaSettings, uri: str) -> Iterator[str]:
             "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
             "MATIH_EVENTS_TOPIC": settings.events_topic,
             "MATIH_STORE_URI": uri,
-            "MATIH_WORKER_GROUP": f"group-{settings.events_topic}",
+            "MATIH_WORKER_GROUP": f"{group}-{settings.events_topic}",
             "MATIH_WORKER_PORT": "0",
             "MATIH_WORKER_DATADIR": folder,
         }
@@ -113,9 +118,9 @@ def points_applied(url: str) -> int:
     return next((int(float(line.split()[1])) for line in lines if line.startswith("matih_worker_points_total")), 0)
 
 
-def seconds_of_worker(settings: KafkaSettings, uri: str, expected: int) -> float:
+def seconds_of_worker(settings: KafkaSettings, uri: str, expected: int, group: str = "first") -> float:
     """From the last moment at which the worker had applied nothing to the first at which it had applied all."""
-    with worker(settings, uri) as url:
+    with worker(settings, uri, group) as url:
         began = time.monotonic()
         start = began
         while (applied := points_applied(url)) < expected:
