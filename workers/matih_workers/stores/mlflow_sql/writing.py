@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
 
@@ -13,13 +13,20 @@ from matih_workers.merge import RUN_NAME
 from matih_workers.operations import PARENT
 from matih_workers.stores.labels import ACTIVE, DELETED
 from matih_workers.stores.mlflow_sql import tables
-from matih_workers.stores.mlflow_sql.bulk import add_metrics, add_missing, raise_latest, set_values
+from matih_workers.stores.mlflow_sql.bulk import (
+    add_latest,
+    add_metrics,
+    add_missing,
+    add_new,
+    raise_latest,
+    set_values,
+)
 from matih_workers.stores.mlflow_sql.errors import Outdated
 from matih_workers.stores.mlflow_sql.reading import find_anywhere
 from matih_workers.stores.mlflow_sql.rows import RunPoints, halves, run_points
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from matih_workers.stores.mlflow_sql.plan import SqlRun
 
@@ -35,26 +42,24 @@ class Points:
     Attributes:
         first: those for the first connection.
         second: those for another one, side by side.
-        all: both; the latest metrics are found among them.
+        of_new_runs: those of runs that the plan makes; they are in `first` too.
+        of_others: those of all other runs.
         new: none of them was written before, as far as is known.
     """
 
     first: list[RunPoints]
     second: list[RunPoints]
-    all: list[RunPoints]
+    of_new_runs: list[RunPoints]
+    of_others: list[RunPoints]
     new: bool
 
 
 def points(runs: Sequence[SqlRun], side_by_side: bool) -> Points:
     """The points of a plan, parted. Another connection does not see the runs that this transaction makes."""
-    own: list[RunPoints] = []
-    shared: list[RunPoints] = []
-    for run in runs:
-        if run.metrics:
-            where = shared if side_by_side and run.row is None else own
-            where.append(run_points(run.run_uuid, run.metrics))
-    first, second = halves(sum(len(some.metrics) for some in own), shared)
-    return Points(own + first, second, own + shared, not any(run.again for run in runs))
+    new = [run_points(run.run_uuid, run.metrics) for run in runs if run.metrics and run.row is not None]
+    others = [run_points(run.run_uuid, run.metrics) for run in runs if run.metrics and run.row is None]
+    first, second = halves(sum(len(some.metrics) for some in new), others) if side_by_side else (others, [])
+    return Points(new + first, second, new, others, not any(run.again for run in runs))
 
 
 def make_runs(connection: sa.Connection, runs: Sequence[SqlRun]) -> None:
@@ -74,13 +79,15 @@ def make_runs(connection: sa.Connection, runs: Sequence[SqlRun]) -> None:
 
 def write_attributes(connection: sa.Connection, runs: Sequence[SqlRun]) -> None:
     """Writes all that is not points: params, tags, names, statuses, lifecycles."""
-    params = [_row(run.run_uuid, *pair) for run in runs for pair in run.params.items()]
-    add_missing(connection, tables.params, sorted(params, key=_place))
-    stored = [_row(run.run_uuid, *pair) for run in runs for pair in run.tags.items()]
-    set_values(connection, tables.tags, sorted(stored, key=_place))
-    for run in runs:
+    new = [run for run in runs if run.row is not None]
+    others = [run for run in runs if run.row is None]
+    add_new(connection, tables.params, _pairs(new, "params"))
+    add_new(connection, tables.tags, _pairs(new, "tags"))
+    add_missing(connection, tables.params, _pairs(others, "params"))
+    set_values(connection, tables.tags, _pairs(others, "tags"))
+    for run in others:
         state = _state(run)
-        if run.row is None and state:
+        if state:
             where = tables.runs.c.run_uuid == run.run_uuid
             connection.execute(sa.update(tables.runs).where(where).values(state))
 
@@ -88,7 +95,8 @@ def write_attributes(connection: sa.Connection, runs: Sequence[SqlRun]) -> None:
 def write_points(connection: sa.Connection, some: Points) -> None:
     """Writes the first connection's points, and the latest of all."""
     add_metrics(connection, some.first, new=some.new)
-    raise_latest(connection, some.all)
+    add_latest(connection, some.of_new_runs)
+    raise_latest(connection, some.of_others)
 
 
 def link_families(connection: sa.Connection, runs: Sequence[SqlRun]) -> None:
@@ -123,6 +131,12 @@ def _state(run: SqlRun) -> dict[str, Any]:
     elif run.lifecycle == "restore":
         state |= {"lifecycle_stage": ACTIVE, "deleted_time": None}
     return state
+
+
+def _pairs(runs: Iterable[SqlRun], kind: Literal["params", "tags"]) -> list[dict[str, str]]:
+    """The rows of the runs' params or tags."""
+    rows = [_row(run.run_uuid, *pair) for run in runs for pair in getattr(run, kind).items()]
+    return sorted(rows, key=_place)
 
 
 def _row(run_uuid: str, key: str, value: str) -> dict[str, str]:
