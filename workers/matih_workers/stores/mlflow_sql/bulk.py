@@ -129,6 +129,18 @@ def set_values(connection: sa.Connection, table: sa.Table, rows: Sequence[Mappin
         connection.execute(statement, list(rows))
 
 
+def set_columns(connection: sa.Connection, key: sa.Column[Any], rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Sets columns of the rows with these keys, those of like columns together."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for name in sorted(rows):
+        values = {f"new_{column}": value for column, value in rows[name].items()}
+        alike.setdefault(tuple(rows[name]), []).append({"of": name, **values})
+    for columns, values_of_rows in alike.items():
+        new: dict[str, Any] = {column: sa.bindparam(f"new_{column}") for column in columns}
+        statement = sa.update(key.table).where(key == sa.bindparam("of")).values(new)
+        connection.execute(statement, values_of_rows)
+
+
 def _insert(connection: sa.Connection, table: sa.Table) -> Any:
     """INSERT with ON CONFLICT: SQLAlchemy has one for each database, alike and not of one type."""
     return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)

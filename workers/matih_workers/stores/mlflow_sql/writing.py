@@ -19,6 +19,7 @@ from matih_workers.stores.mlflow_sql.bulk import (
     add_missing,
     add_new,
     raise_latest,
+    set_columns,
     set_values,
 )
 from matih_workers.stores.mlflow_sql.errors import Outdated
@@ -85,11 +86,8 @@ def write_attributes(connection: sa.Connection, runs: Sequence[SqlRun]) -> None:
     add_new(connection, tables.tags, _pairs(new, "tags"))
     add_missing(connection, tables.params, _pairs(others, "params"))
     set_values(connection, tables.tags, _pairs(others, "tags"))
-    for run in others:
-        state = _state(run)
-        if state:
-            where = tables.runs.c.run_uuid == run.run_uuid
-            connection.execute(sa.update(tables.runs).where(where).values(state))
+    states = {run.run_uuid: state for run in others if (state := _state(run))}
+    set_columns(connection, tables.runs.c.run_uuid, states)
 
 
 def write_points(connection: sa.Connection, some: Points) -> None:
