@@ -7,6 +7,7 @@ import secrets
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matih_kafka.admin import create_topics
 from matih_kafka.idempotent import KafkaPublisher
@@ -20,6 +21,9 @@ from matih_tracking.journal.writer import JournalWriter
 from matih_tracking.shipper.journals import Journals
 from matih_tracking.shipper.process import Shipper
 from matih_tracking.spool import SpoolKey, SpoolSettings, spool_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 METRICS = 1_500_000
 PER_ENTRY = 3
@@ -50,17 +54,26 @@ async def ship(settings: KafkaSettings, spool: Path, written: int) -> tuple[floa
     return time.perf_counter() - start, time.process_time() - cpu
 
 
+def fresh_topic(brokers: str) -> KafkaSettings:
+    """The settings of an empty topic of its own."""
+    settings = KafkaSettings(bootstrap_servers=brokers, events_topic=f"bench.{secrets.token_hex(4)}.events.v1")
+    asyncio.run(create_topics(settings, catalogue(settings.events_topic)))
+    return settings
+
+
+def ship_written(settings: KafkaSettings, write_journals: Callable[[Path], int]) -> tuple[float, float]:
+    """What `ship` takes for the journals that are written into the spool given, whose number of entries is returned."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as base:
+        key = SpoolKey(settings.bootstrap_servers, settings.events_topic)
+        spool = spool_path(key, SpoolSettings(base=Path(base)))
+        return asyncio.run(ship(settings, spool, write_journals(spool)))
+
+
 def measure(brokers: str, runs: int) -> tuple[float, float]:
     """Metrics a second, by the clock and by the shipper's CPU: the first depends on who else uses the machine."""
-    topic = f"bench.{secrets.token_hex(4)}.events.v1"
-    settings = KafkaSettings(bootstrap_servers=brokers, events_topic=topic)
-    asyncio.run(create_topics(settings, catalogue(topic)))
     calls = METRICS // PER_ENTRY // runs
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as base:
-        spool = spool_path(SpoolKey(brokers, topic), SpoolSettings(base=Path(base)))
-        written = write(spool, runs, calls)
-        clock, cpu = asyncio.run(ship(settings, spool, written))
-        return runs * calls * PER_ENTRY / clock, runs * calls * PER_ENTRY / cpu
+    clock, cpu = ship_written(fresh_topic(brokers), lambda spool: write(spool, runs, calls))
+    return runs * calls * PER_ENTRY / clock, runs * calls * PER_ENTRY / cpu
 
 
 def main() -> None:

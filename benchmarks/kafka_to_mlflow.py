@@ -6,7 +6,6 @@ COPY of as many rows straight into the table `metrics`, on two connections, with
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 import re
@@ -24,17 +23,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
-from benchmarks.journal_to_kafka import PER_ENTRY, ship, write
+from benchmarks.journal_to_kafka import PER_ENTRY, fresh_topic, ship_written, write
 
-from matih_kafka.admin import create_topics
-from matih_kafka.settings import KafkaSettings
 from matih_local.downloads import fetch
 from matih_local.system import LocalSystem
-from matih_schemas.topics import catalogue
-from matih_tracking.spool import SpoolKey, SpoolSettings, spool_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from matih_kafka.settings import KafkaSettings
 
 ROUNDS = 3
 PEER_POINTS = 20_000
@@ -63,20 +60,11 @@ CASES = (
 )
 
 
-def fresh_topic(brokers: str) -> KafkaSettings:
-    """The settings of an empty topic of its own."""
-    settings = KafkaSettings(bootstrap_servers=brokers, events_topic=f"bench.{secrets.token_hex(4)}.events.v1")
-    asyncio.run(create_topics(settings, catalogue(settings.events_topic)))
-    return settings
-
-
 def fill_topic(brokers: str, case: Case) -> tuple[KafkaSettings, int]:
     """A topic with the events of so many runs, as a shipper publishes them; returns the number of points too."""
     settings = fresh_topic(brokers)
     calls = case.points // PER_ENTRY // case.runs
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as base:
-        spool = spool_path(SpoolKey(brokers, settings.events_topic), SpoolSettings(base=Path(base)))
-        asyncio.run(ship(settings, spool, write(spool, case.runs, calls)))
+    ship_written(settings, lambda spool: write(spool, case.runs, calls))
     return settings, calls * case.runs * PER_ENTRY
 
 

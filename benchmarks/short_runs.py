@@ -5,7 +5,6 @@ Then the same events again, by a new consumer group, onto the store that has the
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import statistics
@@ -13,15 +12,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.journal_to_kafka import ship
-from benchmarks.kafka_to_mlflow import fresh_topic, seconds_of_worker
+from benchmarks.journal_to_kafka import fresh_topic, ship_written
+from benchmarks.kafka_to_mlflow import seconds_of_worker
 
 from matih_local.downloads import fetch
 from matih_local.system import LocalSystem
 from matih_schemas.identity import experiment_id, new_run_id
 from matih_tracking.journal import entries
 from matih_tracking.journal.writer import JournalWriter
-from matih_tracking.spool import SpoolKey, SpoolSettings, spool_path
 
 RUNS = 10_000
 PEER_RUNS = 300
@@ -73,10 +71,7 @@ def main() -> None:
         system.start("kafka", "mlflow")
         for _ in range(ROUNDS):
             settings = fresh_topic(system.kafka.url)
-            with tempfile.TemporaryDirectory(dir="/var/tmp") as base:
-                key = SpoolKey(settings.bootstrap_servers, settings.events_topic)
-                spool = spool_path(key, SpoolSettings(base=Path(base)))
-                asyncio.run(ship(settings, spool, write(spool, RUNS)))
+            ship_written(settings, lambda spool: write(spool, RUNS))
             points = RUNS * METRICS
             ours.append(RUNS / seconds_of_worker(settings, system.postgres.url, points))
             peers.append(PEER_RUNS / seconds_of_client(system.postgres.url))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from matih_schemas import tags
-from matih_schemas.errors import InvalidEvent
-from matih_schemas.identity import DEFAULT_TENANT, mlflow_experiment_name
+from matih_schemas.identity import DEFAULT_TENANT, experiment_id, mlflow_experiment_name
 from matih_workers.operations import NOTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from matih_workers.changes import Creation, ExperimentSpec, RunChange
+    from matih_workers.changes import Creation, ExperimentChange, ExperimentSpec, RunChange
 
 ACTIVE: Final = "active"
 DELETED: Final = "deleted"
@@ -67,34 +66,19 @@ def full_name(mlflow_name: str, stored: Mapping[str, str], tenant_id: str) -> st
     return full if is_its else _bare(mlflow_name, tenant_id)
 
 
-def unknown_run(change: RunChange) -> InvalidEvent:
-    """The refusal of what comes for a run that is not there."""
-    return InvalidEvent("unknown_run", f"nobody created run {change.run_id} of tenant {change.tenant_id}")
+def changed_tags(change: ExperimentChange) -> dict[str, str]:
+    """The tags that a change sets: a description is one in MLflow."""
+    return change.tags if change.description is None else {**change.tags, NOTE: change.description}
 
 
-def unknown_experiment(tenant_id: str, experiment_id: str) -> InvalidEvent:
-    """The refusal of a change to an experiment that is not there."""
-    return InvalidEvent("unknown_experiment", f"nobody created experiment {experiment_id} of tenant {tenant_id}")
+def alias(mlflow_name: str, stored: Mapping[str, str], tenant_id: str) -> str:
+    """The tag by which the id of an experiment's present name leads to it also after it was renamed."""
+    return tags.experiment_lookup(experiment_id(tenant_id, full_name(mlflow_name, stored, tenant_id)))
 
 
-def foreign_experiment(tenant_id: str, experiment_id: str) -> InvalidEvent:
-    """The refusal of what would touch another tenant's experiment."""
-    return InvalidEvent("tenant_mismatch", f"experiment {experiment_id} is not tenant {tenant_id}'s")
-
-
-def deleted_experiment(mlflow_name: str) -> InvalidEvent:
-    """The refusal of what would go to a deleted experiment."""
-    return InvalidEvent("deleted_experiment", f"experiment {mlflow_name!r} is deleted: restore it, then redrive")
-
-
-def deleted_run(run_id: str) -> InvalidEvent:
-    """The refusal of what would go to a run that was deleted on its own."""
-    return InvalidEvent("deleted_run", f"run {run_id} is deleted: restore it, then redrive")
-
-
-def name_taken(mlflow_name: str, wanted: str, why: object) -> InvalidEvent:
-    """The refusal of an experiment's new name."""
-    return InvalidEvent("invalid_entry", f"experiment {mlflow_name!r} can't be named {wanted!r}: {why}")
+def location_in(root: str, spec: ExperimentSpec) -> str:
+    """Where an experiment's artifacts go under a given root."""
+    return f"{root.rstrip('/')}/{spec.experiment_id}"
 
 
 def _bare(mlflow_name: str, tenant_id: str) -> str:

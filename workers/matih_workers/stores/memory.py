@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from matih_schemas import tags
-from matih_schemas.errors import InvalidEvent
 from matih_schemas.identity import mlflow_experiment_name
 from matih_workers.batch import grouped
 from matih_workers.merge import KnownRun, RunWrites
-from matih_workers.stores import labels
+from matih_workers.stores import labels, refusals
 from matih_workers.stores.walk import StoredRun, apply_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matih_schemas.errors import InvalidEvent
     from matih_workers.changes import Change, ExperimentChange, ExperimentSpec, Lifecycle, Metric, RunChange
     from matih_workers.stores.protocol import Refusals
 
@@ -61,10 +61,8 @@ class MemoryStore:
         """Applies the changes; see `RunStore`."""
         groups = grouped(changes)
         refused: dict[int, InvalidEvent] = {}
-        for index, change in itertools.chain.from_iterable(groups.experiments):
-            refusal = self._refusal(change)
-            if refusal is not None:
-                refused[index] = refusal
+        for some in groups.experiments:
+            refused |= refusals.refused(self._apply_experiment, some)
         for group in groups.runs:
             refused |= apply_run(self, group)
         return refused
@@ -93,7 +91,7 @@ class MemoryStore:
             raise ValueError(f"run {change.run_id}: a change without a creation makes no run")
         experiment = self._experiment(change.tenant_id, creation.experiment)
         if experiment.deleted:
-            raise labels.deleted_experiment(experiment.name)
+            raise refusals.deleted_experiment(experiment.name)
         name = creation.run_name or f"run-{next(self._serial)}"
         run = MemoryRun(change.tenant_id, KnownRun(name=name), experiment=experiment, start_time=creation.start_time)
         run.tags = {tags.RUN_ID: change.run_id, tags.TENANT_ID: change.tenant_id, "mlflow.runName": name}
@@ -113,16 +111,9 @@ class MemoryStore:
     def set_lifecycle(self, run: MemoryRun, lifecycle: Lifecycle) -> None:
         """Deletes or restores the run; see `RunPort`."""
         if lifecycle == "restore" and run.experiment.deleted:
-            raise labels.deleted_experiment(run.experiment.name)
+            raise refusals.deleted_experiment(run.experiment.name)
         run.deleted_alone = lifecycle == "delete"
         run.deleted = _why_deleted(run, run.tags[tags.RUN_ID])
-
-    def _refusal(self, change: ExperimentChange) -> InvalidEvent | None:
-        try:
-            self._apply_experiment(change)
-        except InvalidEvent as error:
-            return error
-        return None
 
     def _apply_experiment(self, change: ExperimentChange) -> None:
         if change.create is not None:
@@ -130,28 +121,26 @@ class MemoryStore:
             return
         experiment = self.experiments.get(change.experiment_id)
         if experiment is None:
-            raise labels.unknown_experiment(change.tenant_id, change.experiment_id)
+            raise refusals.unknown_experiment(change.tenant_id, change.experiment_id)
         if experiment.tenant_id != change.tenant_id:
-            raise labels.foreign_experiment(change.tenant_id, change.experiment_id)
+            raise refusals.foreign_experiment(change.tenant_id, change.experiment_id)
         if change.lifecycle is not None:
             experiment.deleted = change.lifecycle == "delete"
         elif experiment.deleted:
-            raise labels.deleted_experiment(experiment.name)
+            raise refusals.deleted_experiment(experiment.name)
         else:
             self._update(experiment, change)
 
     def _update(self, experiment: MemoryExperiment, change: ExperimentChange) -> None:
         if change.name is not None:
             experiment.name = mlflow_experiment_name(change.tenant_id, change.name)
-        if change.description is not None:
-            experiment.tags["mlflow.note.content"] = change.description
-        experiment.tags |= change.tags
+        experiment.tags |= labels.changed_tags(change)
 
     def _experiment(self, tenant_id: str, spec: ExperimentSpec) -> MemoryExperiment:
         name = mlflow_experiment_name(tenant_id, spec.name)
         known = self.experiments.get(spec.experiment_id) or self._by_name(name)
         if known is not None and known.tenant_id != tenant_id:
-            raise labels.foreign_experiment(tenant_id, spec.experiment_id)
+            raise refusals.foreign_experiment(tenant_id, spec.experiment_id)
         experiment = known or MemoryExperiment(tenant_id, spec.experiment_id, name, dict(spec.tags))
         if known is None and spec.description:
             experiment.tags["mlflow.note.content"] = spec.description
@@ -163,5 +152,5 @@ class MemoryStore:
 
 def _why_deleted(run: MemoryRun, run_id: str) -> InvalidEvent | None:
     if run.experiment.deleted:
-        return labels.deleted_experiment(run.experiment.name)
-    return labels.deleted_run(run_id) if run.deleted_alone else None
+        return refusals.deleted_experiment(run.experiment.name)
+    return refusals.deleted_run(run_id) if run.deleted_alone else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from matih_schemas.errors import InvalidEvent
 from matih_workers.merge import KnownRun, RunWrites, is_applied, merge
-from matih_workers.stores.labels import unknown_run
+from matih_workers.stores.refusals import unknown_run
 
 if TYPE_CHECKING:
     from matih_workers.batch import RunGroup

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from matih_schemas import tags
 from matih_schemas.errors import InvalidEvent
-from matih_schemas.identity import experiment_id, mlflow_experiment_name
-from matih_workers.operations import NOTE
-from matih_workers.stores import labels
+from matih_schemas.identity import mlflow_experiment_name
+from matih_workers.stores import labels, refusals
 from matih_workers.stores.labels import ACTIVE
 from matih_workers.stores.mlflow_client.errors import AlreadyExists, NotFound, Refused
 from matih_workers.stores.mlflow_client.knowledge import Lru
@@ -67,7 +66,7 @@ class Experiments:
         with self._make_lock:
             found = self._find(tenant_id, spec.experiment_id, spec.name) or self._make(tenant_id, spec)
         if found.lifecycle_stage != ACTIVE:
-            raise labels.deleted_experiment(found.name)
+            raise refusals.deleted_experiment(found.name)
         self._adopt(found, tenant_id, spec.experiment_id)
         self._known.put((tenant_id, spec.experiment_id), found.experiment_id)
         with self._ids_lock:
@@ -85,12 +84,12 @@ class Experiments:
             return
         found = self._find(change.tenant_id, change.experiment_id)
         if found is None:
-            raise labels.unknown_experiment(change.tenant_id, change.experiment_id)
+            raise refusals.unknown_experiment(change.tenant_id, change.experiment_id)
         if change.lifecycle is not None:
             self._set_lifecycle(found, change.lifecycle)
             self.forget_one(change.tenant_id, change.experiment_id)
         elif found.lifecycle_stage != ACTIVE:
-            raise labels.deleted_experiment(found.name)
+            raise refusals.deleted_experiment(found.name)
         else:
             self._update(found, change)
 
@@ -101,7 +100,7 @@ class Experiments:
         if experiment is None and name is not None:
             experiment = self._connection.experiment_by_name(mlflow_experiment_name(tenant_id, name))
         if experiment is not None and labels.tenant_of(experiment.name, experiment.tags) != tenant_id:
-            raise labels.foreign_experiment(tenant_id, wanted)
+            raise refusals.foreign_experiment(tenant_id, wanted)
         return experiment
 
     def _make(self, tenant_id: str, spec: ExperimentSpec) -> Experiment:
@@ -121,7 +120,7 @@ class Experiments:
     def _location(self, spec: ExperimentSpec) -> str | None:
         if spec.artifact_location or not self._artifact_root:
             return spec.artifact_location
-        return f"{self._artifact_root.rstrip('/')}/{spec.experiment_id}"
+        return labels.location_in(self._artifact_root, spec)
 
     def _adopt(self, found: Experiment, tenant_id: str, wanted: str) -> None:
         """Gives an experiment that was met by its name our tags: the id it was met by leads to it from now on."""
@@ -129,10 +128,7 @@ class Experiments:
             self._connection.set_experiment_tag(found.experiment_id, key, value)
 
     def _update(self, found: Experiment, change: ExperimentChange) -> None:
-        new = dict(change.tags)
-        if change.description is not None:
-            new[NOTE] = change.description
-        for key, value in new.items():
+        for key, value in labels.changed_tags(change).items():
             self._connection.set_experiment_tag(found.experiment_id, key, value)
         if change.name is not None:
             self._rename(found, change.tenant_id, change.name)
@@ -142,12 +138,12 @@ class Experiments:
         new = mlflow_experiment_name(tenant_id, name)
         if new == found.name:
             return
-        alias = tags.experiment_lookup(experiment_id(tenant_id, labels.full_name(found.name, found.tags, tenant_id)))
+        alias = labels.alias(found.name, found.tags, tenant_id)
         self._connection.set_experiment_tag(found.experiment_id, alias, "1")
         try:
             self._connection.rename_experiment(found.experiment_id, new)
         except (AlreadyExists, Refused) as error:
-            raise labels.name_taken(found.name, name, error) from error
+            raise refusals.name_taken(found.name, name, error) from error
         self._connection.set_experiment_tag(found.experiment_id, tags.EXPERIMENT_NAME, name)
 
     def _set_lifecycle(self, found: Experiment, lifecycle: Lifecycle) -> None:
@@ -171,8 +167,8 @@ class Experiments:
         except NotFound:
             return InvalidEvent("deleted_experiment", f"experiment {mlflow_id} of run {run_id} is gone for good")
         if experiment.lifecycle_stage != ACTIVE:
-            return labels.deleted_experiment(experiment.name)
-        return labels.deleted_run(run_id)
+            return refusals.deleted_experiment(experiment.name)
+        return refusals.deleted_run(run_id)
 
     def tenant_of_id(self, mlflow_id: str) -> str:
         """Whose the experiment with this MLflow id is."""

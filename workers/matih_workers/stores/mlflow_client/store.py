@@ -17,12 +17,13 @@ from matih_workers.stores.mlflow_client.knowledge import Knowledge, Outdated
 from matih_workers.stores.mlflow_client.lookup import Lookup
 from matih_workers.stores.mlflow_client.runs import Runs
 from matih_workers.stores.protocol import Refusals, StoreUnavailable
+from matih_workers.stores.refusals import refused
 from matih_workers.stores.walk import apply_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matih_workers.changes import Change, ExperimentChange
+    from matih_workers.changes import Change
 
 _TRIES: Final = 3
 
@@ -69,7 +70,7 @@ class MlflowClientStore:
         _, experiments, runs = self._parts()
         experiments.begin_batch()
         groups = grouped(changes)
-        work = [self._pool.submit(_apply_experiment, experiments, some) for some in groups.experiments]
+        work = [self._pool.submit(refused, experiments.apply, some) for some in groups.experiments]
         work += [self._pool.submit(self._apply_run, runs, group) for group in groups.runs]
         return _together(work)
 
@@ -109,18 +110,6 @@ class MlflowClientStore:
             if not isinstance(error, Outdated) or tries == 1:
                 raise
         return self._apply_run(runs, group, tries - 1)
-
-
-def _apply_experiment(experiments: Experiments, changes: list[tuple[int, ExperimentChange]]) -> dict[int, InvalidEvent]:
-    return {index: refusal for index, change in changes if (refusal := _refusal(experiments, change))}
-
-
-def _refusal(experiments: Experiments, change: ExperimentChange) -> InvalidEvent | None:
-    try:
-        experiments.apply(change)
-    except InvalidEvent as error:
-        return error
-    return None
 
 
 def _together(work: list[Future[dict[int, InvalidEvent]]]) -> dict[int, InvalidEvent]:

@@ -10,9 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 import sqlalchemy as sa
 
 from matih_schemas import tags
-from matih_schemas.identity import experiment_id, mlflow_experiment_name
-from matih_workers.operations import NOTE
-from matih_workers.stores import labels
+from matih_schemas.identity import mlflow_experiment_name
+from matih_workers.stores import labels, refusals
 from matih_workers.stores.labels import ACTIVE, DELETED
 from matih_workers.stores.mlflow_sql import tables
 from matih_workers.stores.mlflow_sql.bulk import add_missing, set_values
@@ -75,20 +74,20 @@ class Experiments:
         """
         if change.create is not None:
             if (made := self.ensure(change.tenant_id, change.create)).deleted:
-                raise labels.deleted_experiment(made.name)
+                raise refusals.deleted_experiment(made.name)
             return
         found = self._find(change.tenant_id, change.experiment_id)
         if found is None:
-            raise labels.unknown_experiment(change.tenant_id, change.experiment_id)
+            raise refusals.unknown_experiment(change.tenant_id, change.experiment_id)
         if change.lifecycle is not None:
             self._set_lifecycle(found, change.lifecycle)
         elif found.deleted:
-            raise labels.deleted_experiment(found.name)
+            raise refusals.deleted_experiment(found.name)
         else:
             self._update(found, change)
 
     def read(self, mlflow_ids: Iterable[int]) -> dict[int, SqlExperiment]:
-        """The experiments with these numbers, as they are; their tags but for notes."""
+        """The experiments with these numbers, as they are."""
         wanted = sorted(set(mlflow_ids))
         return {found.mlflow_id: found for found in self._read(tables.experiments.c.experiment_id.in_(wanted))}
 
@@ -98,7 +97,7 @@ class Experiments:
         first = self._connection.execute(sa.select(sa.func.min(tables.experiments.c.experiment_id)).where(active))
         number = first.scalar()
         if number is not None:
-            row = {"key": tags.CANARY, "experiment_id": number, "value": str(_now())}
+            row = {"key": tags.CANARY, "experiment_id": number, "value": str(now_ms())}
             set_values(self._connection, tables.experiment_tags, [row])
 
     def _find(self, tenant_id: str, wanted: str, name: str | None = None) -> SqlExperiment | None:
@@ -109,7 +108,7 @@ class Experiments:
         if not found and name is not None:
             found = self._by_name(mlflow_experiment_name(tenant_id, name))
         if found and found[0].tenant_id != tenant_id:
-            raise labels.foreign_experiment(tenant_id, wanted)
+            raise refusals.foreign_experiment(tenant_id, wanted)
         return found[0] if found else None
 
     def _by_name(self, mlflow_name: str) -> list[SqlExperiment]:
@@ -131,22 +130,22 @@ class Experiments:
         return list(found.values())
 
     def _make(self, tenant_id: str, spec: ExperimentSpec) -> SqlExperiment:
-        name, now = mlflow_experiment_name(tenant_id, spec.name), _now()
+        name, now = mlflow_experiment_name(tenant_id, spec.name), now_ms()
         row = {"name": name, "lifecycle_stage": ACTIVE, "creation_time": now, "last_update_time": now}
         numbers = add_missing(self._connection, tables.experiments, [row])
         if not numbers:
             raise Outdated(f"another worker made experiment {name!r}")
         number = numbers[0]
-        location = spec.artifact_location or self._location(spec.experiment_id, number)
+        location = spec.artifact_location or self._location(spec, number)
         self._set(number, artifact_location=location)
         made = SqlExperiment(number, name, location, deleted=False)
         self._set_tags(made, labels.experiment_labels(tenant_id, spec, name))
         return made
 
-    def _location(self, wanted: str, number: int) -> str:
+    def _location(self, spec: ExperimentSpec, number: int) -> str:
         """Under the given root, else where MLflow's server puts them: beside those of its first experiment."""
         if self._artifact_root:
-            return f"{self._artifact_root.rstrip('/')}/{wanted}"
+            return labels.location_in(self._artifact_root, spec)
         first = self._connection.execute(
             sa.select(tables.experiments.c.artifact_location).where(
                 tables.experiments.c.experiment_id == _FIRST_EXPERIMENT
@@ -156,10 +155,7 @@ class Experiments:
         return f"{root if slash and last == str(_FIRST_EXPERIMENT) else _PROXIED}/{number}"
 
     def _update(self, found: SqlExperiment, change: ExperimentChange) -> None:
-        new = dict(change.tags)
-        if change.description is not None:
-            new[NOTE] = change.description
-        self._set_tags(found, new)
+        self._set_tags(found, labels.changed_tags(change))
         if change.name is not None:
             self._rename(found, change.tenant_id, change.name)
 
@@ -169,15 +165,15 @@ class Experiments:
         if new == found.name:
             return
         if self._by_name(new):
-            raise labels.name_taken(found.name, name, "another experiment has that name")
-        alias = tags.experiment_lookup(experiment_id(tenant_id, labels.full_name(found.name, found.tags, tenant_id)))
-        self._set(found.mlflow_id, name=new, last_update_time=_now())
+            raise refusals.name_taken(found.name, name, "another experiment has that name")
+        alias = labels.alias(found.name, found.tags, tenant_id)
+        self._set(found.mlflow_id, name=new, last_update_time=now_ms())
         self._set_tags(found, {alias: "1", tags.EXPERIMENT_NAME: name})
 
     def _set_lifecycle(self, found: SqlExperiment, lifecycle: Lifecycle) -> None:
-        stage, now = (DELETED, _now()) if lifecycle == "delete" else (ACTIVE, None)
+        stage, now = (DELETED, now_ms()) if lifecycle == "delete" else (ACTIVE, None)
         if found.deleted != (lifecycle == "delete"):
-            self._set(found.mlflow_id, lifecycle_stage=stage, last_update_time=_now())
+            self._set(found.mlflow_id, lifecycle_stage=stage, last_update_time=now_ms())
         run, tag = tables.runs.c, tables.tags.c
         alone = sa.select(tag.run_uuid).where(tag.key == tags.DELETED, tag.value == "1")
         self._connection.execute(
@@ -204,6 +200,6 @@ def artifact_uri(location: str, run_uuid: str) -> str:
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{run_uuid}/artifacts"))
 
 
-def _now() -> int:
-    """For the times that MLflow itself takes from its clock: creation, last update and deletion."""
+def now_ms() -> int:
+    """Ms since the epoch, for the times that MLflow itself takes from its clock: creation, last update and deletion."""
     return time.time_ns() // 1_000_000

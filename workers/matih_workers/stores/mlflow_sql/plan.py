@@ -10,7 +10,7 @@ from matih_schemas import tags
 from matih_schemas.identity import run_id_from
 from matih_workers.merge import RUN_NAME, KnownRun, RunWrites
 from matih_workers.operations import PARENT
-from matih_workers.stores import labels
+from matih_workers.stores import labels, refusals
 from matih_workers.stores.labels import ACTIVE, DELETED
 from matih_workers.stores.mlflow_sql.experiments import artifact_uri
 from matih_workers.stores.walk import StoredRun
@@ -93,12 +93,12 @@ class Plan:
     def set_lifecycle(self, run: SqlRun, lifecycle: Lifecycle) -> None:
         """Notes that the run is deleted or restored; see `RunPort`."""
         if lifecycle == "restore" and run.experiment.deleted:
-            raise labels.deleted_experiment(run.experiment.name)
+            raise refusals.deleted_experiment(run.experiment.name)
         if lifecycle == "delete" and run.deleted is not None:
             return
         run.lifecycle = lifecycle
         run.tags[tags.DELETED] = "1" if lifecycle == "delete" else "0"
-        run.deleted = labels.deleted_run(run.run_id) if lifecycle == "delete" else None
+        run.deleted = refusals.deleted_run(run.run_id) if lifecycle == "delete" else None
 
 
 def run_uuid_of(run_id: str) -> str:
@@ -111,14 +111,15 @@ def stored_run(
 ) -> SqlRun:
     """A run as it was read: its row, its tags and those of its params that matter."""
     alone = row["lifecycle_stage"] == DELETED and (not experiment.deleted or stored.get(tags.DELETED) == "1")
+    known = KnownRun.of(stored, params)
     return SqlRun(
         tenant_id=stored.get(tags.TENANT_ID) or experiment.tenant_id,
-        known=KnownRun.of(stored, params),
-        deleted=labels.deleted_run(run_id) if alone else None,
+        known=known,
+        deleted=refusals.deleted_run(run_id) if alone else None,
         run_id=run_id,
         run_uuid=row["run_uuid"],
         experiment=experiment,
-        precedence=(row["lifecycle_stage"] != ACTIVE, not tags.marks(dict(stored)), row["start_time"], row["run_uuid"]),
+        precedence=(row["lifecycle_stage"] != ACTIVE, not known.marks, row["start_time"], row["run_uuid"]),
         family={key: stored[key] for key in (tags.PARENT_RUN_ID, PARENT) if key in stored},
     )
 

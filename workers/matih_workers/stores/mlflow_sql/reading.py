@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -13,6 +12,7 @@ from matih_workers.operations import PARENT
 from matih_workers.stores.labels import DELETED
 from matih_workers.stores.mlflow_sql import tables
 from matih_workers.stores.mlflow_sql.bulk import set_values
+from matih_workers.stores.mlflow_sql.experiments import now_ms
 from matih_workers.stores.mlflow_sql.plan import SqlRun, run_uuid_of, stored_run
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def _only(connection: sa.Connection, candidates: list[SqlRun]) -> SqlRun:
         rows = [{"key": key, "run_uuid": twin.run_uuid, "value": value} for key, value in labels.items()]
         set_values(connection, tables.tags, rows)
         which = tables.runs.c.run_uuid == twin.run_uuid
-        now = time.time_ns() // 1_000_000
-        connection.execute(sa.update(tables.runs).where(which).values(lifecycle_stage=DELETED, deleted_time=now))
+        hidden = sa.update(tables.runs).where(which).values(lifecycle_stage=DELETED, deleted_time=now_ms())
+        connection.execute(hidden)
     return winner
 
 

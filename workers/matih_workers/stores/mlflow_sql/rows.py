@@ -46,7 +46,8 @@ def metric_rows(points: Iterable[RunPoints]) -> Iterator[MetricRow]:
     """The rows of the points."""
     for run_uuid, metrics in points:
         for key, value, timestamp, step in metrics:
-            yield key, *_in_row(value, timestamp, step), run_uuid
+            stored, is_nan = stored_value(value)
+            yield key, stored, timestamp, step, is_nan, run_uuid
 
 
 def copy_text(points: RunPoints) -> str:
@@ -66,11 +67,6 @@ def copy_text(points: RunPoints) -> str:
 def _copy_line(key: str, value: float, timestamp: int, step: int, run_uuid: str) -> str:
     stored, is_nan = stored_value(value)
     return f"{key}\t{stored!r}\t{timestamp}\t{step}\t{'t' if is_nan else 'f'}\t{run_uuid}\n"
-
-
-def _in_row(value: float, timestamp: int, step: int) -> tuple[float, int, int, bool]:
-    stored, is_nan = stored_value(value)
-    return stored, timestamp, step, is_nan
 
 
 def latest(points: RunPoints) -> list[Metric]:

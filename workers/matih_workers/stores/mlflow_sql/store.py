@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from matih_schemas.errors import InvalidEvent
 from matih_workers.batch import Groups, RunGroup, grouped
+from matih_workers.stores import refusals
 from matih_workers.stores.mlflow_sql.bulk import add_metrics
 from matih_workers.stores.mlflow_sql.database import Database
 from matih_workers.stores.mlflow_sql.errors import Outdated
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from matih_workers.changes import Change, ExperimentChange
+    from matih_schemas.errors import InvalidEvent
+    from matih_workers.changes import Change
     from matih_workers.stores.mlflow_sql.writing import Points
 
 _TRIES: Final = 3
@@ -91,7 +92,7 @@ class MlflowSqlStore:
         with self._database.transaction() as connection:
             experiments = Experiments(connection, self._artifact_root)
             for some in groups.experiments:
-                refused |= _apply_experiment(experiments, some)
+                refused |= refusals.refused(experiments.apply, some)
             if groups.runs:
                 refused |= self._apply_runs(connection, experiments, groups.runs)
         return refused
@@ -116,18 +117,6 @@ class MlflowSqlStore:
     def _add_beside(self, some: Points) -> None:
         with self._database.transaction() as connection:
             add_metrics(connection, some.second, new=some.new)
-
-
-def _apply_experiment(experiments: Experiments, changes: list[tuple[int, ExperimentChange]]) -> dict[int, InvalidEvent]:
-    return {index: refusal for index, change in changes if (refusal := _refusal(experiments, change))}
-
-
-def _refusal(experiments: Experiments, change: ExperimentChange) -> InvalidEvent | None:
-    try:
-        experiments.apply(change)
-    except InvalidEvent as error:
-        return error
-    return None
 
 
 def _finish(beside: Future[None] | None) -> None:

@@ -5,7 +5,7 @@ Source: mlflow/store/tracking/dbmodels/models.py of the releases in `KNOWN_REVIS
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -65,27 +65,16 @@ runs = sa.Table(
     sa.Column("experiment_id", sa.Integer),
 )
 
-tags = sa.Table(
-    "tags",
-    _metadata,
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("run_uuid", sa.String, primary_key=True),
-    sa.Column("value", sa.String),
-)
 
-params = sa.Table(
-    "params",
-    _metadata,
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("run_uuid", sa.String, primary_key=True),
-    sa.Column("value", sa.String),
-)
+def _by_key_and_run(name: str, *columns: sa.Column[Any]) -> sa.Table:
+    key = sa.Column("key", sa.String, primary_key=True)
+    return sa.Table(name, _metadata, key, sa.Column("run_uuid", sa.String, primary_key=True), *columns)
 
-latest_metrics = sa.Table(
+
+tags = _by_key_and_run("tags", sa.Column("value", sa.String))
+params = _by_key_and_run("params", sa.Column("value", sa.String))
+latest_metrics = _by_key_and_run(
     "latest_metrics",
-    _metadata,
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("run_uuid", sa.String, primary_key=True),
     sa.Column("value", sa.Double),
     sa.Column("timestamp", sa.BigInteger),
     sa.Column("step", sa.BigInteger),

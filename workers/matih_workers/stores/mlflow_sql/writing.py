@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -23,6 +22,7 @@ from matih_workers.stores.mlflow_sql.bulk import (
     set_values,
 )
 from matih_workers.stores.mlflow_sql.errors import Outdated
+from matih_workers.stores.mlflow_sql.experiments import now_ms
 from matih_workers.stores.mlflow_sql.reading import find_anywhere
 from matih_workers.stores.mlflow_sql.rows import RunPoints, halves, run_points
 
@@ -125,7 +125,7 @@ def _state(run: SqlRun) -> dict[str, Any]:
     if RUN_NAME in run.tags:
         state["name"] = run.tags[RUN_NAME]
     if run.lifecycle == "delete":
-        state |= {"lifecycle_stage": DELETED, "deleted_time": time.time_ns() // 1_000_000}
+        state |= {"lifecycle_stage": DELETED, "deleted_time": now_ms()}
     elif run.lifecycle == "restore":
         state |= {"lifecycle_stage": ACTIVE, "deleted_time": None}
     return state
