@@ -106,6 +106,16 @@ def test_what_hands_did_meanwhile_is_noticed(mlflow_bench: MlflowBench) -> None:
     assert refused(mlflow_bench, late.created()) == why
 
 
+def test_a_point_that_is_there_although_no_mark_says_so(mlflow_bench: MlflowBench) -> None:
+    """As after a crash between the commits of two connections, or when somebody logged it by hand."""
+    who = producer()
+    refused(mlflow_bench, who.created())
+    mlflow_bench.client.log_metric(mlflow_bench.runs(who.run_id)[0].info.run_id, "a", 2.0, START, 2)
+    log = who.log(*(Entry({"a": float(step)}, step=step) for step in range(5)))
+    assert refused(mlflow_bench, log) == {}
+    assert view(mlflow_bench, who).points == {("a", str(float(step)), START, step) for step in range(5)}
+
+
 def test_names_that_are_too_long(mlflow_bench: MlflowBench) -> None:
     who = producer(experiment="e" * 250 + secrets.token_hex(6))
     assert refused(mlflow_bench, who.created(run_name="r" * 400)) == {}
