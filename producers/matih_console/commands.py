@@ -39,6 +39,7 @@ COMMANDS: Final = (
     Command("worker", "operate", "Carry events from Kafka to MLflow.", "workers"),
     Command("shipper", "operate", "Carry a spool's journals to Kafka, in the foreground (for a sidecar).", None),
     Command("topics", "operate", "The topics of the catalogue: create, check, print.", None),
+    Command("dlq", "operate", "Dead letters: list, show, redrive, purge.", "workers"),
 )
 
 

@@ -60,7 +60,7 @@ async def create_topics(
     Raises:
         BrokerUnavailable: no broker answered, or it refused; the message says why.
     """
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         copies = replication or min(3, len((await admin.describe_cluster())["brokers"]))
         response = await admin.create_topics(
             [NewTopic(topic.name, topic.partitions, copies, topic_configs=topic.settings()) for topic in topics]
@@ -76,7 +76,7 @@ async def check_topics(settings: KafkaSettings, topics: Sequence[Topic]) -> list
     Raises:
         BrokerUnavailable: no broker answered, or it may not tell us.
     """
-    async with _admin(settings) as admin:
+    async with admin_client(settings) as admin:
         partitions = await partition_counts(admin._client, [topic.name for topic in topics])
         there = [topic for topic in topics if partitions[topic.name]]
         configs = await _describe_configs(admin, [topic.name for topic in there])
@@ -92,7 +92,7 @@ async def check_reachable(settings: KafkaSettings, timeout_ms: int = 3000) -> No
     Raises:
         BrokerUnavailable: none answered within `timeout_ms`; the message says why.
     """
-    async with _admin(settings, timeout_ms):
+    async with admin_client(settings, timeout_ms):
         pass  # starting it has asked
 
 
@@ -125,7 +125,10 @@ async def partition_counts(client: Any, topics: Iterable[str]) -> dict[str, int]
 
 
 @asynccontextmanager
-async def _admin(settings: KafkaSettings, timeout_ms: int = REQUEST_TIMEOUT_MS) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(
+    settings: KafkaSettings, timeout_ms: int = REQUEST_TIMEOUT_MS
+) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client for the time of the block; its errors are `BrokerUnavailable`."""
     only_errors_of_ours()
     admin = AIOKafkaAdminClient(request_timeout_ms=timeout_ms, **settings.client_options())
     try:

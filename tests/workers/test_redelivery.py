@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, given, settings
@@ -89,8 +89,8 @@ def deliveries(draw: st.DrawFn) -> Delivery:
     return Delivery(published, takes)
 
 
-def apply(bench: Bench, events: Sequence[TrackingEvent]) -> None:
-    changes = [change for event in events if (change := operations(event)) is not None]
+def apply(bench: Bench, events: Sequence[TrackingEvent], *, redriven: bool = False) -> None:
+    changes = [replace(change, redriven=redriven) for event in events if (change := operations(event)) is not None]
     assert bench.store.apply(changes) == {}
 
 
@@ -113,6 +113,40 @@ def test_redelivery_in_any_cuts_changes_nothing(delivery: Delivery) -> None:
     for start, end in delivery.takes:
         apply(bench, delivery.published[start:end])
     assert bench.view(run_of(delivery)) == once(delivery)
+
+
+@given(deliveries(), st.integers(0, 20))
+@settings(max_examples=200, deadline=None)
+def test_a_tail_that_was_refused_and_redriven_in_its_order_is_as_if_it_had_come_late(d: Delivery, cut: int) -> None:
+    bench = MemoryBench()
+    for event in d.published[:cut]:
+        apply(bench, [event])
+    for _ in range(2):  # redriven twice changes nothing
+        for event in d.published[cut:]:
+            apply(bench, [event], redriven=True)
+    assert bench.view(run_of(d)) == once(d)
+
+
+@given(deliveries(), st.sets(st.integers(0, 20)))
+@settings(max_examples=200, deadline=None)
+def test_redriven_events_fill_what_is_missing_and_overwrite_nothing_newer(d: Delivery, dead: set[int]) -> None:
+    """Any events but the first may have been dead letters: points, params and the status are as if they had not."""
+    bench = MemoryBench()
+    letters = [event for index, event in enumerate(d.published) if index in dead - {0}]
+    for index, event in enumerate(d.published):
+        if index not in dead - {0}:
+            apply(bench, [event])
+    before = bench.view(run_of(d))
+    for event in letters:
+        apply(bench, [event], redriven=True)
+    after, clean = bench.view(run_of(d)), once(d)
+    assert before is not None
+    assert after is not None
+    assert clean is not None
+    assert (after.points, after.status, set(after.params), set(after.tags)) == (
+        *(clean.points, clean.status, set(clean.params)),
+        set(clean.tags) | set(after.tags) & {"matih.param_conflicts"},
+    )
 
 
 @given(deliveries())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.workers.journals import START, Entry, Producer, experiment_event
@@ -225,3 +226,29 @@ def test_many_runs_in_one_batch_and_one_experiment(bench: Bench) -> None:
 
 def test_the_probe_of_a_store_that_works(bench: Bench) -> None:
     bench.store.probe()
+
+
+def test_a_redriven_event_is_never_taken_for_one_that_was_applied(bench: Bench) -> None:
+    """Its entries may be a gap below the mark: acknowledging them for a deleted run would lose them."""
+    who = producer()
+    gap, later = who.log(Entry({"a": 1.0})), who.log(Entry({"a": 2.0}, step=1))
+    assert refused(bench, who.created(), later, who.deleted()) == {}
+    assert refused(bench, gap) == {}
+    again = replace(operations(gap), redriven=True)  # type: ignore[type-var]
+    assert [error.reason for error in bench.store.apply([again]).values()] == ["deleted_run"]  # type: ignore[list-item]
+    assert refused(bench, who.restored()) == {}
+    assert bench.store.apply([again]) == {}  # type: ignore[list-item]
+    assert {value for _, value, _, _ in view(bench, who).points} == {"1.0", "2.0"}
+
+
+def test_a_redriven_change_of_an_experiment_only_fills(bench: Bench) -> None:
+    who = producer()
+    identifier = identity.experiment_id(who.tenant, who.experiment)
+    old = experiment_event(
+        who.tenant, events.ExperimentUpdated(identifier, description="old", tags={"stage": "old", "team": "a"})
+    )
+    new = experiment_event(who.tenant, events.ExperimentUpdated(identifier, tags={"stage": "new"}))
+    assert refused(bench, who.created()) == refused(bench, new) == {}
+    assert bench.store.apply([replace(operations(old), redriven=True)]) == {}  # type: ignore[list-item,type-var]
+    stored = bench.experiment_tags(who.tenant, who.experiment)
+    assert (stored["stage"], stored["team"], stored["mlflow.note.content"]) == ("new", "a", "old")

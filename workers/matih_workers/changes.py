@@ -116,6 +116,7 @@ class RunChange:
 
     Attributes:
         problems: what was invalid and left out, for people.
+        redriven: it was a dead letter: that later entries were applied says nothing about it.
     """
 
     tenant_id: str
@@ -125,6 +126,7 @@ class RunChange:
     status: StatusChange | None = None
     lifecycle: Lifecycle | None = None
     problems: tuple[str, ...] = ()
+    redriven: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class ExperimentChange:
         name, description: None leaves them.
         tags: set; others stay.
         problems: what was invalid and left out, for people.
+        redriven: it was a dead letter: later changes may have been applied, so its tags only fill.
     """
 
     tenant_id: str
@@ -146,6 +149,7 @@ class ExperimentChange:
     tags: dict[str, str] = field(default_factory=dict)
     lifecycle: Lifecycle | None = None
     problems: tuple[str, ...] = ()
+    redriven: bool = False
 
 
 Change = RunChange | ExperimentChange

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from matih_schemas import codec
 from matih_schemas.errors import InvalidEvent
+from matih_workers.dead_letters import headers
 from matih_workers.operations import operations
 
 if TYPE_CHECKING:
@@ -68,4 +69,7 @@ def _change(record: Received) -> Change | None:
     if key != record.key:
         found = "none" if record.key is None else repr(record.key[:_SHOWN_MAX])
         raise InvalidEvent("key_mismatch", f"the record's key is {found}, its event's {key!r}")
-    return operations(event)
+    change = operations(event)
+    if change is None or headers.number(record.headers, headers.REDRIVEN) is None:
+        return change
+    return replace(change, redriven=True)

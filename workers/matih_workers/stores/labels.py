@@ -9,7 +9,7 @@ from matih_schemas.identity import DEFAULT_TENANT, experiment_id, mlflow_experim
 from matih_workers.operations import NOTE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from matih_workers.changes import Creation, ExperimentChange, ExperimentSpec, RunChange
 
@@ -66,9 +66,10 @@ def full_name(mlflow_name: str, stored: Mapping[str, str], tenant_id: str) -> st
     return full if is_its else _bare(mlflow_name, tenant_id)
 
 
-def changed_tags(change: ExperimentChange) -> dict[str, str]:
-    """The tags that a change sets: a description is one in MLflow."""
-    return change.tags if change.description is None else {**change.tags, NOTE: change.description}
+def changed_tags(change: ExperimentChange, stored: Container[str]) -> dict[str, str]:
+    """The tags that a change sets: a description is one in MLflow. A redriven change sets those that are missing."""
+    wanted = change.tags if change.description is None else {**change.tags, NOTE: change.description}
+    return {key: value for key, value in wanted.items() if not (change.redriven and key in stored)}
 
 
 def alias(mlflow_name: str, stored: Mapping[str, str], tenant_id: str) -> str:

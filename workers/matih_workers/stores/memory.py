@@ -134,7 +134,7 @@ class MemoryStore:
     def _update(self, experiment: MemoryExperiment, change: ExperimentChange) -> None:
         if change.name is not None:
             experiment.name = mlflow_experiment_name(change.tenant_id, change.name)
-        experiment.tags |= labels.changed_tags(change)
+        experiment.tags |= labels.changed_tags(change, experiment.tags)
 
     def _experiment(self, tenant_id: str, spec: ExperimentSpec) -> MemoryExperiment:
         name = mlflow_experiment_name(tenant_id, spec.name)

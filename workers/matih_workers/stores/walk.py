@@ -86,7 +86,7 @@ class _Walk(Generic[Run]):
             self._port.set_lifecycle(run, change.lifecycle)
         elif run.deleted is None:
             self._pending.append(change)
-        elif not is_applied(run.known, change):
+        elif change.redriven or not is_applied(run.known, change):
             raise InvalidEvent(run.deleted.reason, run.deleted.detail)
 
     def flush(self) -> None:

@@ -128,7 +128,7 @@ class Experiments:
             self._connection.set_experiment_tag(found.experiment_id, key, value)
 
     def _update(self, found: Experiment, change: ExperimentChange) -> None:
-        for key, value in labels.changed_tags(change).items():
+        for key, value in labels.changed_tags(change, found.tags).items():
             self._connection.set_experiment_tag(found.experiment_id, key, value)
         if change.name is not None:
             self._rename(found, change.tenant_id, change.name)

@@ -155,7 +155,7 @@ class Experiments:
         return f"{root if slash and last == str(_FIRST_EXPERIMENT) else _PROXIED}/{number}"
 
     def _update(self, found: SqlExperiment, change: ExperimentChange) -> None:
-        self._set_tags(found, labels.changed_tags(change))
+        self._set_tags(found, labels.changed_tags(change, found.tags))
         if change.name is not None:
             self._rename(found, change.tenant_id, change.name)
 

@@ -1,4 +1,4 @@
-"""Dead letters: records that can never be applied as they are, kept with the reason, so that nothing waits for them."""
+"""How the worker publishes dead letters."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from matih_kafka.errors import BrokerUnavailable, RecordRejected
 from matih_kafka.publisher import Record
 from matih_workers.backoff import Backoff
+from matih_workers.dead_letters import headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,9 +27,6 @@ CONNECTOR: Final = "matih-ingest"
 DETAIL_MAX: Final = 4000
 LOGGED_MAX: Final = 5
 """Lines in the log for one batch of dead letters: a flood of garbage must not become one of lines."""
-_NULL: Final = "matih.null"
-"""Names the parts of the record, key or value, that were null: the dead letter has them empty."""
-_CUT: Final = "matih.value_left_out"
 
 
 @dataclass(frozen=True)
@@ -110,33 +108,37 @@ class DeadLetters:
 def as_record(letter: DeadLetter) -> Record:
     """The record of the dead-letter topic: key, value, headers and time kept, and what happened added."""
     record = letter.record
-    headers = (*record.headers, *((name, text.encode()) for name, text in _headers(letter).items()))
-    return Record(record.key or b"", record.value or b"", headers, record.timestamp_ms)
+    received_at = headers.number(record.headers, headers.RECEIVED_AT) or record.timestamp_ms
+    kept = headers.replaced(record.headers, _headers(letter))
+    return Record(record.key or b"", record.value or b"", kept, received_at)
 
 
 def _headers(letter: DeadLetter) -> dict[str, str]:
-    """Kafka Connect's names, which tools for dead letters know, and ours."""
+    """Kafka Connect's names, which tools for dead letters know, and ours. A redriven record goes on with its counts."""
     record, why = letter.record, letter.why
     cause = why.__cause__ or why
-    headers = {
-        "__connect.errors.topic": record.topic,
-        "__connect.errors.partition": str(record.partition),
-        "__connect.errors.offset": str(record.offset),
-        "__connect.errors.connector.name": CONNECTOR,
-        "__connect.errors.task.id": str(record.partition),
-        "__connect.errors.stage": "TASK_PUT",
-        "__connect.errors.class.name": f"{CONNECTOR}.{why.reason}",
-        "__connect.errors.exception.class.name": f"{type(cause).__module__}.{type(cause).__qualname__}",
-        "__connect.errors.exception.message": why.detail[:DETAIL_MAX],
-        "__connect.errors.exception.stacktrace": "".join(traceback.format_exception(cause))[-DETAIL_MAX:],
-        "matih.reason": why.reason,
-        "matih.attempts": str(letter.attempts),
-        "matih.first_failed_at": str(letter.first_failed_at or time.time_ns() // 1_000_000),
+    attempts = letter.attempts + (headers.number(record.headers, headers.ATTEMPTS) or 0)
+    failed_at = headers.number(record.headers, headers.FIRST_FAILED_AT) or letter.first_failed_at
+    found = {
+        headers.TOPIC: record.topic,
+        headers.PARTITION: str(record.partition),
+        headers.OFFSET: str(record.offset),
+        f"{headers.CONNECT}connector.name": CONNECTOR,
+        f"{headers.CONNECT}task.id": str(record.partition),
+        f"{headers.CONNECT}stage": "TASK_PUT",
+        f"{headers.CONNECT}class.name": f"{CONNECTOR}.{why.reason}",
+        f"{headers.CONNECT}exception.class.name": f"{type(cause).__module__}.{type(cause).__qualname__}",
+        headers.MESSAGE: why.detail[:DETAIL_MAX],
+        f"{headers.CONNECT}exception.stacktrace": "".join(traceback.format_exception(cause))[-DETAIL_MAX:],
+        headers.REASON: why.reason,
+        headers.ATTEMPTS: str(attempts),
+        headers.FIRST_FAILED_AT: str(failed_at or time.time_ns() // 1_000_000),
     }
     null = [name for name, part in (("key", record.key), ("value", record.value)) if part is None]
-    return {**headers, _NULL: ",".join(null)} if null else headers
+    return {**found, headers.NULL: ",".join(null)} if null else found
 
 
 def _without_value(record: Record) -> Record:
     """The same dead letter, small: its headers say where the whole record stands in the events topic."""
-    return replace(record, value=b"", headers=(*record.headers, (_CUT, str(len(record.value)).encode())))
+    size = {headers.VALUE_LEFT_OUT: str(len(record.value))}
+    return replace(record, value=b"", headers=headers.replaced(record.headers, size))
