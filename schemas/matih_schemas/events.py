@@ -140,6 +140,7 @@ class RunEnded:
     Attributes:
         attempt: that of the producer's RunCreated.
         inferred: nobody said it: the process died without a word.
+        silent: inferred from silence, by the reaper: a later sign of life takes it back.
         end_time: ms since the epoch.
         reason: for people; may be empty.
     """
@@ -154,6 +155,7 @@ class RunEnded:
     rank: int | None = None
     inferred: bool = False
     reason: str = ""
+    silent: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,11 +174,16 @@ class RunRestored:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """The run's producer lives: once a minute, from its host's shipper."""
+    """The run's producer lives: once a minute, from its host's shipper.
+
+    Attributes:
+        owner: whether it is the run's owner: only then it says that the run is RUNNING.
+    """
 
     run_id: str
     producer_id: str
     attempt: int
+    owner: bool = False
 
 
 @dataclass(frozen=True)

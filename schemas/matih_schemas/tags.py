@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 RUN_ID: Final = "matih.run_id"
@@ -28,12 +29,14 @@ DELETED: Final = "matih.deleted"
 CANARY: Final = "matih.canary"
 """On an experiment: when a worker last tried whether MLflow takes writes, in ms since the epoch."""
 
+_POSITION: Final = "matih.position."
 _RUN: Final = "matih.run."
 _EXPERIMENT: Final = "matih.experiment."
 _CHILD_OF: Final = "matih.child_of."
 _APPLIED: Final = "matih.applied."
 _RANK: Final = "matih.rank."
-_OWN_PREFIXES: Final = (_RUN, _EXPERIMENT, _CHILD_OF, _APPLIED, _RANK)
+_TOPIC_MAX: Final = 150  # MLflow's keys have 250 characters at most
+_OWN_PREFIXES: Final = (_POSITION, _RUN, _EXPERIMENT, _CHILD_OF, _APPLIED, _RANK)
 _OWN: Final = frozenset(
     {
         RUN_ID,
@@ -69,6 +72,12 @@ def child_of(parent_run_id: str) -> str:
 def applied(producer_id: str) -> str:
     """The tag whose value is the highest number of this producer's entries that was applied to the run."""
     return _APPLIED + producer_id
+
+
+def position(cluster_id: str, topic: str, partition: int) -> str:
+    """The tag of MLflow's first experiment that says how far a partition was applied."""
+    name = topic if len(topic) <= _TOPIC_MAX else hashlib.sha256(topic.encode()).hexdigest()
+    return f"{_POSITION}{cluster_id}.{name}.{partition}"
 
 
 def rank(number: int) -> str:

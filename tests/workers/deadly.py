@@ -13,16 +13,18 @@ from matih_workers.cli import log_to_stderr
 from matih_workers.process import WorkerProcess
 from matih_workers.settings import worker_settings
 from matih_workers.stores.memory import MemoryStore
+from matih_workers.stores.protocol import NOWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matih_workers.changes import Change
+    from matih_workers.positions import Spans
     from matih_workers.stores.protocol import Refusals
 
 
 class DeadlyStore(MemoryStore):
-    def apply(self, changes: Sequence[Change]) -> Refusals:
+    def apply(self, changes: Sequence[Change], spans: Spans = NOWHERE) -> Refusals:
         for change in changes:
             if isinstance(change, RunChange):
                 keys = {tag.key: tag.value for logged in change.logged for tag in logged.tags}
@@ -30,7 +32,7 @@ class DeadlyStore(MemoryStore):
                     os._exit(9)
                 if "bad" in keys:
                     raise TypeError(f"this event is {keys['bad']}")
-        return super().apply(changes)
+        return super().apply(changes, spans)
 
 
 async def main() -> None:

@@ -20,7 +20,7 @@ from matih_workers.ingest import Ingest
 from matih_workers.records import Received
 from matih_workers.settings import WorkerSettings
 from matih_workers.stores.memory import MemoryStore
-from matih_workers.stores.protocol import StoreUnavailable
+from matih_workers.stores.protocol import NOWHERE, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from matih_schemas.events import TrackingEvent
     from matih_workers.changes import Change
+    from matih_workers.positions import Spans
     from matih_workers.stores.protocol import Refusals
 
 
@@ -47,7 +48,7 @@ class FailingStore(MemoryStore):
         self.poison: set[str] = set()
         self.batches: list[int] = []
 
-    def apply(self, changes: Sequence[Change]) -> Refusals:
+    def apply(self, changes: Sequence[Change], spans: Spans = NOWHERE) -> Refusals:
         self.batches.append(len(changes))
         if self.outages:
             self.outages -= 1
@@ -61,7 +62,7 @@ class FailingStore(MemoryStore):
         }
         if self.sick or params & self.poison:
             raise RuntimeError("no word about why")
-        return super().apply(changes)
+        return super().apply(changes, spans)
 
     def probe(self) -> None:
         if self.sick:

@@ -11,6 +11,7 @@ from tests.workers.journals import START, Entry, Producer, experiment_event
 
 from matih_schemas import events, identity
 from matih_workers.operations import operations
+from matih_workers.positions import Source, Span, Spans
 
 if TYPE_CHECKING:
     from tests.workers.views import Bench, View
@@ -252,3 +253,25 @@ def test_a_redriven_change_of_an_experiment_only_fills(bench: Bench) -> None:
     assert bench.store.apply([replace(operations(old), redriven=True)]) == {}  # type: ignore[list-item,type-var]
     stored = bench.experiment_tags(who.tenant, who.experiment)
     assert (stored["stage"], stored["team"], stored["mlflow.note.content"]) == ("new", "a", "old")
+
+
+def test_positions_tell_what_the_store_has_not_seen(bench: Bench) -> None:
+    source = Source(secrets.token_hex(8), "topic-1", "events")
+
+    def applied(first: int, last: int, of: Source = source) -> tuple[list[str], int]:
+        assert bench.store.apply([], Spans(of, (Span(3, first, last),))) == {}
+        noticed = bench.store.noticed
+        return noticed.by_partition[3], noticed.missing[3]
+
+    assert applied(0, 9) == ([], 0)
+    assert applied(5, 12) == ([], 0)  # again, and more
+    assert applied(0, 2) == ([], 0)  # a zombie
+    (warning,), missing = applied(20, 29)
+    assert missing == 7
+    assert "13 to 19" in warning
+    bench.store.forget()
+    assert applied(13, 15)[1] == 4
+    assert applied(16, 31) == ([], 0)
+    (warning,), missing = applied(0, 4, source._replace(topic_id="topic-2"))
+    assert missing == 0
+    assert "made anew" in warning

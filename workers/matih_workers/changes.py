@@ -9,6 +9,7 @@ RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 Lifecycle = Literal["delete", "restore"]
 
 RUNNING_CLASS: Final = 0
+"""Begun, heard of, or silent: of these the latest holds. A death that the kernel told, and a said end, stand above."""
 INFERRED_CLASS: Final = 1
 EXPLICIT_CLASS: Final = 2
 
@@ -116,6 +117,7 @@ class RunChange:
 
     Attributes:
         problems: what was invalid and left out, for people.
+        sign_of_life: it brings no data: for a run that takes nothing it is dropped, and refused to nobody.
         redriven: it was a dead letter: that later entries were applied says nothing about it.
     """
 
@@ -127,6 +129,7 @@ class RunChange:
     lifecycle: Lifecycle | None = None
     problems: tuple[str, ...] = ()
     redriven: bool = False
+    sign_of_life: bool = False
 
 
 @dataclass(frozen=True)

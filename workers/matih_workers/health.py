@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from matih_workers.dead_letters import DeadLetter
+    from matih_workers.positions import Noticed
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Health:
         self.store = Side("the store")
         self.kafka = Side("Kafka")
         self.assigned: frozenset[int] | None = None
+        self._warnings: dict[int, list[str]] = {}
         self.metrics = Metrics(lag)
         self._lag = lag
         self._counts: Counter[str] = Counter()
@@ -120,6 +122,19 @@ class Health:
         self.store.fails(message)
         self.metrics.store_up.set(0)
 
+    def noticed(self, noticed: Noticed) -> None:
+        """What the store says of the partitions' positions; new warnings stand in the log, once."""
+        for partition, warnings in noticed.by_partition.items():
+            for warning in warnings:
+                if warning not in self._warnings.get(partition, ()):
+                    logger.warning("%s", warning)
+        self._warnings = dict(noticed.by_partition)
+        self.metrics.missing_events.set(sum(noticed.missing.values()))
+
+    def warnings(self) -> list[str]:
+        """What somebody should look at, although the worker goes on."""
+        return [warning for partition in sorted(self._warnings) for warning in self._warnings[partition]]
+
     def problems(self) -> list[str]:
         """Why the worker is not ready; empty if it is."""
         found = [
@@ -131,6 +146,7 @@ class Health:
         """Everything, for `/status`; counts since the process began."""
         return {
             "ready": not self.problems(),
+            "warnings": self.warnings(),
             "events": self._counts["events"],
             "metrics": self._counts["points"],
             "batches": self._counts["batches"],

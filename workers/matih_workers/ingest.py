@@ -14,12 +14,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from matih_schemas.errors import InvalidEvent
 from matih_workers.backoff import Backoff
 from matih_workers.batch import metric_count
 from matih_workers.dead_letters import DeadLetter
+from matih_workers.positions import Spans, spans_of
 from matih_workers.records import Read, read
 from matih_workers.stores.protocol import StoreUnavailable
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from matih_workers.attempts import Attempts
     from matih_workers.dead_letters import DeadLetters
     from matih_workers.health import Health
+    from matih_workers.positions import Source
     from matih_workers.records import Received
     from matih_workers.settings import WorkerSettings
     from matih_workers.stores.protocol import RunStore
@@ -37,7 +40,11 @@ logger = logging.getLogger(__name__)
 
 
 class Ingest:
-    """Carries records into the store. One call of `settle` at a time."""
+    """Carries records into the store. One call of `settle` at a time.
+
+    Attributes:
+        source: the topic that the records come from; None: how far it is applied is not noted.
+    """
 
     def __init__(
         self,
@@ -57,6 +64,7 @@ class Ingest:
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
+        self.source: Source | None = None
 
     def stop(self) -> None:
         """Lets no further `settle` begin: it waits to be cancelled instead."""
@@ -141,6 +149,7 @@ class Ingest:
         with self._attempts.noted(records):
             reads, letters = await asyncio.to_thread(self._apply_blocking, records)
         self._health.store_works()
+        self._health.noticed(self._store.noticed)
         if letters:
             await self._dead_letters.publish(letters)
         changes = [one.change for one in reads if one.change is not None]
@@ -151,7 +160,9 @@ class Ingest:
         """Decodes and applies, in a thread; returns the dead letters."""
         reads = [self._read(record) for record in records]
         wanted = [one for one in reads if one.change is not None]
-        refusals = self._store.apply([one.change for one in wanted if one.change is not None]) if wanted else {}
+        spans = Spans(self.source, spans_of((record.partition, record.offset) for record in records))
+        changes = [one.change for one in wanted if one.change is not None]
+        refusals = self._store.apply(changes, spans) if changes or spans else {}
         letters = [DeadLetter(one.record, one.invalid) for one in reads if one.invalid is not None]
         letters += [DeadLetter(wanted[index].record, refusal) for index, refusal in refusals.items()]
         refused = set(refusals)
@@ -187,7 +198,15 @@ class Ingest:
         why.__cause__ = error
         letter = DeadLetter(record, why, attempts, first_failed_at)
         await self._dead_letters.publish([letter])
+        await asyncio.to_thread(self._pass, record)
         self._health.dead([letter])
+
+    def _pass(self, record: Received) -> None:
+        """Notes that the record is done although nothing of it was applied, if the store takes that now."""
+        spans = Spans(self.source, spans_of([(record.partition, record.offset)]))
+        if spans:
+            with suppress(StoreUnavailable):  # the next batch tells of one event that is missing: better than waiting
+                self._store.apply([], spans)
 
 
 class _Killed(Exception):  # it names what happened to the worker

@@ -25,6 +25,10 @@ class Metrics:
         self.batches = self._counter("matih_worker_batches", "Batches applied")
         self.retries = self._counter("matih_worker_retries", "Batches tried again")
         self.dead_letters = Counter("matih_worker_dead_letters", "Dead letters", ["reason"], registry=self._registry)
+        self.reaped_runs = self._counter("matih_worker_reaped_runs", "Runs ended because their host fell silent")
+        self.missing_events = Gauge(
+            "matih_worker_missing_events", "Events that the store has not seen", registry=self._registry
+        )
         self.in_flight = Gauge("matih_worker_in_flight_events", "Events being applied now", registry=self._registry)
         self.store_up = Gauge("matih_worker_store_up", "1 while the store takes writes", registry=self._registry)
         self.apply_seconds = Histogram(

@@ -183,7 +183,7 @@ def _run_ended(event: events.TrackingEvent, payload: events.RunEnded) -> RunChan
 
 
 def _ended(event: events.TrackingEvent, payload: events.RunEnded) -> StatusChange:
-    rank = INFERRED_CLASS if payload.inferred else EXPLICIT_CLASS
+    rank = RUNNING_CLASS if payload.silent else INFERRED_CLASS if payload.inferred else EXPLICIT_CLASS
     order = StatusOrder(payload.attempt, rank, event.occurred_at, event.event_id)
     reason = payload.reason.replace("\x00", "\ufffd")[:TAG_VALUE_MAX]
     return StatusChange(order, payload.status, max(1, payload.end_time), reason)
@@ -231,8 +231,17 @@ def _experiment_restored(event: events.TrackingEvent, payload: events.Experiment
     return ExperimentChange(event.tenant_id, experiment_id, lifecycle="restore")
 
 
+def _heartbeat(event: events.TrackingEvent, payload: events.Heartbeat) -> RunChange | None:
+    """The owner's sign of life takes back an end that was inferred from silence: of the two the later holds."""
+    if not payload.owner:
+        return None
+    order = StatusOrder(payload.attempt, RUNNING_CLASS, event.occurred_at, event.event_id)
+    run_id = check_identifier(payload.run_id, "run id")
+    return RunChange(event.tenant_id, run_id, status=StatusChange(order, "RUNNING"), sign_of_life=True)
+
+
 def _nothing(_event: events.TrackingEvent, _payload: object) -> None:
-    """A heartbeat or an admin's action: nothing to store in MLflow."""
+    """An admin's action: nothing to store in MLflow."""
 
 
 def _not_yet(event: events.TrackingEvent, _payload: object) -> None:
@@ -271,7 +280,7 @@ _TRANSLATE: Final[dict[type, _Translate]] = {
     events.ExperimentUpdated: _experiment_updated,
     events.ExperimentDeleted: _experiment_deleted,
     events.ExperimentRestored: _experiment_restored,
-    events.Heartbeat: _nothing,
+    events.Heartbeat: _heartbeat,
     events.AdminAction: _nothing,
     events.ArtifactLogged: _not_yet,
     events.DatasetLogged: _not_yet,

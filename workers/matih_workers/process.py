@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from matih_kafka.errors import BrokerUnavailable
 from matih_kafka.idempotent import KafkaPublisher
+from matih_kafka.topic_ids import topic_id
 from matih_schemas.errors import MatihError
 from matih_schemas.topics import catalogue
 from matih_workers import faust_types
@@ -16,6 +17,8 @@ from matih_workers.backoff import Backoff
 from matih_workers.dead_letters import DeadLetters
 from matih_workers.health import Health
 from matih_workers.ingest import Ingest
+from matih_workers.positions import Source
+from matih_workers.reaper.reaper import Reaper
 from matih_workers.settings import make_store
 from matih_workers.stores.protocol import StoreUnavailable
 from matih_workers.web import Pages
@@ -65,6 +68,7 @@ class WorkerProcess:
         self._app: App | None = None
         self.health = Health(lambda: faust_types.lag(self._app, self._topic.name) if self._app else None)
         self._ingest = Ingest(self._store, self._dead_letters, self._attempts, self.health, settings)
+        self._reaping: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -128,12 +132,30 @@ class WorkerProcess:
 
         self._app = build_app(self._settings, self._kafka, self._ingest, self._folder, self._partitions_changed)
         self._app.in_worker = True
+        self._ingest.source = await self._source()
         await self._app.start()
+        self._reaping = asyncio.create_task(self._reap())
         while not self._stopping.is_set():
             if self._app.crashed:
                 raise WorkerCrashed(f"the consumer crashed: {faust_types.crash_reason(self._app)}; start it again")
             self._look_at_kafka(self._app)
             await self._until_stopped(asyncio.sleep(WATCH_SECONDS))
+
+    async def _reap(self) -> None:
+        if not self._settings.reaper:
+            await self._stopping.wait()
+            return
+        group, silence = f"{self._settings.worker_group}-reaper", self._settings.reaper_silence
+        await Reaper(self._kafka, self._topic, group, silence, self.health.metrics.reaped_runs.inc).run()
+
+    async def _source(self) -> Source | None:
+        """The topic's ids; None, and told, if the broker does not tell them."""
+        try:
+            found = await topic_id(self._kafka, self._topic.name)
+        except BrokerUnavailable as error:
+            logger.warning("a database restored from a backup will not be noticed: %s", error)
+            return None
+        return Source(found.cluster_id, found.topic_id, found.name)
 
     def _partitions_changed(self, partitions: frozenset[int] | None) -> None:
         # Another worker may have written to our runs meanwhile, or may do so from now on.
@@ -163,6 +185,9 @@ class WorkerProcess:
     async def _close(self) -> None:
         """Lets the batch under way finish, commits, leaves the group: each within its time."""
         self._ingest.stop()
+        if self._reaping is not None:
+            self._reaping.cancel()
+            await asyncio.wait([self._reaping], timeout=1.0)
         await _at_most(self._settings.worker_stop_timeout, self._ingest.idle())
         if self._app is not None:
             await _at_most(LEAVE_SECONDS, self._app.stop())

@@ -91,7 +91,7 @@ def experiment_created(source: Source, number: int, entry: Experiment) -> Tracki
 def heartbeat(source: Source, now_ms: int) -> TrackingEvent:
     """The run's process lives; one event per `HEARTBEAT_MS`, whoever publishes it."""
     beat = now_ms // HEARTBEAT_MS
-    return _event(source, beat, now_ms, Heartbeat(source.run_id, source.producer_id, source.attempt))
+    return _event(source, beat, now_ms, Heartbeat(source.run_id, source.producer_id, source.attempt, source.owner))
 
 
 def _end(source: Source, sequence: int, status: str, time: int, *, reason: str, inferred: bool = False) -> RunEnded:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
     from matih_workers.changes import Creation, ExperimentChange, ExperimentSpec, RunChange
+    from matih_workers.positions import Span, Spans
 
 ACTIVE: Final = "active"
 DELETED: Final = "deleted"
@@ -75,6 +76,14 @@ def changed_tags(change: ExperimentChange, stored: Container[str]) -> dict[str, 
 def alias(mlflow_name: str, stored: Mapping[str, str], tenant_id: str) -> str:
     """The tag by which the id of an experiment's present name leads to it also after it was renamed."""
     return tags.experiment_lookup(experiment_id(tenant_id, full_name(mlflow_name, stored, tenant_id)))
+
+
+def position_keys(spans: Spans) -> dict[str, Span]:
+    """The spans by the tags that hold their partitions' positions."""
+    source = spans.source
+    if source is None:
+        return {}
+    return {tags.position(source.cluster_id, source.topic, span.partition): span for span in spans.spans}
 
 
 def location_in(root: str, spec: ExperimentSpec) -> str:

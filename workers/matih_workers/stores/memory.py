@@ -10,7 +10,10 @@ from matih_schemas import tags
 from matih_schemas.identity import mlflow_experiment_name
 from matih_workers.batch import grouped
 from matih_workers.merge import KnownRun, RunWrites
+from matih_workers.positions import Noticed, Position, Spans, advanced
 from matih_workers.stores import labels, refusals
+from matih_workers.stores.labels import position_keys
+from matih_workers.stores.protocol import NOWHERE
 from matih_workers.stores.walk import StoredRun, apply_run
 
 if TYPE_CHECKING:
@@ -52,12 +55,14 @@ class MemoryStore:
     def __init__(self) -> None:
         self.runs: dict[str, MemoryRun] = {}
         self.experiments: dict[str, MemoryExperiment] = {}
+        self.positions: dict[str, Position] = {}
+        self.noticed = Noticed()
         self._serial = itertools.count(1)
 
     def open(self) -> None:
         """Nothing to do."""
 
-    def apply(self, changes: Sequence[Change]) -> Refusals:
+    def apply(self, changes: Sequence[Change], spans: Spans = NOWHERE) -> Refusals:
         """Applies the changes; see `RunStore`."""
         groups = grouped(changes)
         refused: dict[int, InvalidEvent] = {}
@@ -65,7 +70,14 @@ class MemoryStore:
             refused |= refusals.refused(self._apply_experiment, some)
         for group in groups.runs:
             refused |= apply_run(self, group)
+        self._advance(spans)
         return refused
+
+    def _advance(self, spans: Spans) -> None:
+        for key, span in position_keys(spans).items():
+            if spans.source is not None:
+                self.positions[key] = advanced(self.positions.get(key), spans.source, span)
+                self.noticed.put(spans.source, {span.partition: self.positions[key]})
 
     def probe(self) -> None:
         """Memory is always there."""

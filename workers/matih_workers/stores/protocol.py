@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from matih_schemas.errors import InvalidEvent, MatihError
+from matih_workers.positions import Noticed, Spans
 
 if TYPE_CHECKING:
     from matih_workers.changes import Change
 
+NOWHERE: Final = Spans()
 Refusals = Mapping[int, InvalidEvent]
 """Why changes were not applied (or not wholly), by their index in the batch."""
 
@@ -36,8 +38,11 @@ class RunStore(Protocol):
     - A run that nobody created is refused (`unknown_run`), as are another tenant's (`tenant_mismatch`) and deleted
       ones; the other changes of the batch are applied all the same.
     - If `apply` raises, any part may have been applied; the caller applies the whole again.
+    - `noticed` tells what the positions say: events that this database has not seen, a topic made anew.
     - Calls come one at a time, from any thread. Every call ends within a bounded time, also if the store hangs.
     """
+
+    noticed: Noticed
 
     def open(self) -> None:
         """Gets ready; imports and connections that take seconds happen here.
@@ -46,8 +51,8 @@ class RunStore(Protocol):
             StoreUnavailable: not now.
         """
 
-    def apply(self, changes: Sequence[Change]) -> Refusals:
-        """Applies the changes.
+    def apply(self, changes: Sequence[Change], spans: Spans = NOWHERE) -> Refusals:
+        """Applies the changes, and notes how far the partitions are applied with them.
 
         Raises:
             StoreUnavailable: an outage for sure.

@@ -73,7 +73,7 @@ class _Walk(Generic[Run]):
         try:
             self._take(change)
         except InvalidEvent as error:
-            return error
+            return None if change.sign_of_life else error
         return None
 
     def _take(self, change: RunChange) -> None:

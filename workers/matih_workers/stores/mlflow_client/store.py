@@ -10,13 +10,15 @@ from urllib.parse import urlsplit
 from matih_schemas import tags
 from matih_schemas.errors import InvalidEvent, MatihError
 from matih_workers.batch import RunGroup, grouped
+from matih_workers.positions import Noticed, Spans
 from matih_workers.stores.labels import ACTIVE
 from matih_workers.stores.mlflow_client.connection import Connection
 from matih_workers.stores.mlflow_client.experiments import Experiments
 from matih_workers.stores.mlflow_client.knowledge import Knowledge, Outdated
 from matih_workers.stores.mlflow_client.lookup import Lookup
+from matih_workers.stores.mlflow_client.positions import Positions
 from matih_workers.stores.mlflow_client.runs import Runs
-from matih_workers.stores.protocol import Refusals, StoreUnavailable
+from matih_workers.stores.protocol import NOWHERE, Refusals, StoreUnavailable
 from matih_workers.stores.refusals import refused
 from matih_workers.stores.walk import apply_run
 
@@ -50,6 +52,8 @@ class MlflowClientStore:
         self._artifact_root = artifact_root
         self._timeout = timeout
         self._knowledge = Knowledge()
+        self._positions = Positions()
+        self.noticed = Noticed()
         self._pool = ThreadPoolExecutor(1 if uri.startswith("sqlite") else threads, thread_name_prefix="store")
         self._opened: tuple[Connection, Experiments, Runs] | None = None
 
@@ -65,14 +69,17 @@ class MlflowClientStore:
         lookup = Lookup(connection, experiments)
         self._opened = connection, experiments, Runs(connection, experiments, lookup, self._knowledge)
 
-    def apply(self, changes: Sequence[Change]) -> Refusals:
+    def apply(self, changes: Sequence[Change], spans: Spans = NOWHERE) -> Refusals:
         """Applies the changes; see `RunStore`."""
-        _, experiments, runs = self._parts()
+        connection, experiments, runs = self._parts()
         experiments.begin_batch()
         groups = grouped(changes)
         work = [self._pool.submit(refused, experiments.apply, some) for some in groups.experiments]
         work += [self._pool.submit(self._apply_run, runs, group) for group in groups.runs]
-        return _together(work)
+        refusals = _together(work)
+        if spans.source is not None:
+            self.noticed.put(spans.source, self._positions.advance(connection, spans))
+        return refusals
 
     def probe(self) -> None:
         """Reads, and writes a tag of an experiment; see `RunStore`."""
@@ -90,6 +97,7 @@ class MlflowClientStore:
     def forget(self) -> None:
         """Begins a new era; see `RunStore`."""
         self._knowledge.begin_era()
+        self._positions.forget()
 
     def close(self) -> None:
         """Ends the threads when they are done."""

@@ -6,12 +6,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from matih_workers.batch import Groups, RunGroup, grouped
+from matih_workers.positions import Noticed, Spans
 from matih_workers.stores import refusals
 from matih_workers.stores.mlflow_sql.bulk import add_metrics
 from matih_workers.stores.mlflow_sql.database import Database
 from matih_workers.stores.mlflow_sql.errors import Outdated
 from matih_workers.stores.mlflow_sql.experiments import Experiments
 from matih_workers.stores.mlflow_sql.plan import Plan
+from matih_workers.stores.mlflow_sql.positions import advance
 from matih_workers.stores.mlflow_sql.reading import read_runs
 from matih_workers.stores.mlflow_sql.writing import (
     link_families,
@@ -20,7 +22,7 @@ from matih_workers.stores.mlflow_sql.writing import (
     write_attributes,
     write_points,
 )
-from matih_workers.stores.protocol import Refusals, StoreUnavailable
+from matih_workers.stores.protocol import NOWHERE, Refusals, StoreUnavailable
 from matih_workers.stores.walk import apply_run
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class MlflowSqlStore:
         """
         self._database = Database(uri, timeout)
         self._artifact_root = artifact_root
+        self.noticed = Noticed()
         self._helper = ThreadPoolExecutor(1, thread_name_prefix="store")
 
     def open(self) -> None:
@@ -61,9 +64,9 @@ class MlflowSqlStore:
         with self._database.transaction():
             pass
 
-    def apply(self, changes: Sequence[Change]) -> Refusals:
+    def apply(self, changes: Sequence[Change], spans: Spans = NOWHERE) -> Refusals:
         """Applies the changes; see `RunStore`."""
-        return self._apply_anew(grouped(changes), _TRIES)
+        return self._apply_anew(grouped(changes), spans, _TRIES)
 
     def probe(self) -> None:
         """Writes a tag of an experiment; see `RunStore`."""
@@ -78,16 +81,16 @@ class MlflowSqlStore:
         self._helper.shutdown(wait=False, cancel_futures=True)
         self._database.close()
 
-    def _apply_anew(self, groups: Groups, tries: int) -> dict[int, InvalidEvent]:
+    def _apply_anew(self, groups: Groups, spans: Spans, tries: int) -> dict[int, InvalidEvent]:
         """Applies the groups; starts over when another worker made one of its runs or experiments meanwhile."""
         try:
-            return self._apply(groups)
+            return self._apply(groups, spans)
         except Outdated as error:
             if tries == 1:
                 raise StoreUnavailable(f"{error}, {_TRIES} times over") from error
-        return self._apply_anew(groups, tries - 1)
+        return self._apply_anew(groups, spans, tries - 1)
 
-    def _apply(self, groups: Groups) -> dict[int, InvalidEvent]:
+    def _apply(self, groups: Groups, spans: Spans) -> dict[int, InvalidEvent]:
         refused: dict[int, InvalidEvent] = {}
         with self._database.transaction() as connection:
             experiments = Experiments(connection, self._artifact_root)
@@ -95,6 +98,9 @@ class MlflowSqlStore:
                 refused |= refusals.refused(experiments.apply, some)
             if groups.runs:
                 refused |= self._apply_runs(connection, experiments, groups.runs)
+            positions = advance(connection, spans)
+        if spans.source is not None:
+            self.noticed.put(spans.source, positions)
         return refused
 
     def _apply_runs(
