@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from matih_workers.metrics import Metrics
+from matih_workers.share import Share
+from matih_workers.tenants import Tenants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from matih_workers.dead_letters import DeadLetter
     from matih_workers.positions import Noticed
+    from matih_workers.records import Received
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +72,24 @@ class Side:
 class Health:
     """The worker's state and counters. Written by the loop, read by the pages, in one event loop."""
 
-    def __init__(self, lag: Callable[[], int | None] = lambda: None) -> None:
-        """`lag` gives the events that are on the topic and not acknowledged yet, None while nobody knows."""
+    def __init__(self, lag: Callable[[], int | None] = lambda: None, share_bound: float = 0.05) -> None:
+        """Everything is starting.
+
+        Args:
+            lag: gives the events that are on the topic and not acknowledged yet, None while nobody knows.
+            share_bound: the share of dead letters from which on it is a warning.
+        """
         self.store = Side("the store")
         self.kafka = Side("Kafka")
         self.assigned: frozenset[int] | None = None
         self._warnings: dict[int, list[str]] = {}
-        self.metrics = Metrics(lag)
+        self.metrics = Metrics(lag, self.lag_seconds)
         self._lag = lag
+        self._share_bound = share_bound
+        self._share = Share()
+        self._tenants = Tenants()
+        self._received_at = 0
+        self._ends: dict[int, int] = {}
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._started = time.monotonic()
@@ -100,11 +113,40 @@ class Health:
         self.metrics.batches.inc()
         self.metrics.apply_seconds.observe(seconds)
 
-    def dead(self, letters: Sequence[DeadLetter]) -> None:
-        """These are among the dead letters."""
+    def took(self, records: Sequence[Received], points: int, now_ms: int) -> None:
+        """These were applied; `now_ms` is in ms since the epoch."""
+        self.metrics.batch_events.observe(len(records))
+        self.metrics.batch_points.observe(points)
+        for tenant, (events, size) in self._tenants.counted(records).items():
+            self.metrics.tenant_events.labels(tenant).inc(events)
+            self.metrics.tenant_bytes.labels(tenant).inc(size)
+        for record in records:
+            self.metrics.event_age.observe(max(0, now_ms - record.timestamp_ms) / 1000)
+            if record.offset < self._ends.get(record.partition, 0):
+                self.metrics.redelivered.inc()
+            self._ends[record.partition] = max(self._ends.get(record.partition, 0), record.offset + 1)
+        self._received_at = records[-1].timestamp_ms
+
+    def lag_seconds(self) -> float | None:
+        """Seconds since Kafka received the last event that was applied; 0 when none waits, None: nobody knows."""
+        waiting = self._lag()
+        if waiting == 0:
+            return 0.0
+        if waiting is None or not self._received_at:
+            return None
+        return max(0.0, time.time() - self._received_at / 1000)
+
+    def dead(self, letters: Sequence[DeadLetter], of: int = 1) -> None:
+        """These are among the dead letters, of so many events."""
         for letter in letters:
             self._reasons[letter.reason] += 1
             self.metrics.dead_letters.labels(letter.reason).inc()
+            self.metrics.tenant_dead_letters.labels(self._tenants.label(letter.record.key)).inc()
+        told = self._share.value > self._share_bound
+        self._share.add(of, len(letters))
+        self.metrics.dead_letter_share.set(self._share.value)
+        if self._share.value > self._share_bound and not told:
+            logger.warning("%s", self._share_warning())
 
     def retried(self) -> None:
         """A batch is tried again."""
@@ -133,7 +175,12 @@ class Health:
 
     def warnings(self) -> list[str]:
         """What somebody should look at, although the worker goes on."""
-        return [warning for partition in sorted(self._warnings) for warning in self._warnings[partition]]
+        found = [warning for partition in sorted(self._warnings) for warning in self._warnings[partition]]
+        return [*found, self._share_warning()] if self._share.value > self._share_bound else found
+
+    def _share_warning(self) -> str:
+        share = f"{100 * self._share.value:.0f} %"
+        return f"{share} of the last events are dead letters: `matih dlq list` says whose and why"
 
     def problems(self) -> list[str]:
         """Why the worker is not ready; empty if it is."""
@@ -152,7 +199,9 @@ class Health:
             "batches": self._counts["batches"],
             "retries": self._counts["retries"],
             "dead_letters": dict(self._reasons),
+            "dead_letter_share": round(self._share.value, 4),
             "lag": self._lag(),
+            "lag_seconds": self.lag_seconds(),
             "in_flight": self._counts["in_flight"],
             "partitions": sorted(self.assigned or ()),
             "store": self.store.report(),

@@ -152,9 +152,10 @@ class Ingest:
         self._health.noticed(self._store.noticed)
         if letters:
             await self._dead_letters.publish(letters)
-        changes = [one.change for one in reads if one.change is not None]
-        self._health.applied(len(records), metric_count(changes), time.monotonic() - started)
-        self._health.dead(letters)
+        points = metric_count(one.change for one in reads if one.change is not None)
+        self._health.applied(len(records), points, time.monotonic() - started)
+        self._health.took(records, points, _now())
+        self._health.dead(letters, len(records))
 
     def _apply_blocking(self, records: Sequence[Received]) -> tuple[list[Read], list[DeadLetter]]:
         """Decodes and applies, in a thread; returns the dead letters."""

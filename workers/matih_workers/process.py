@@ -66,7 +66,10 @@ class WorkerProcess:
         self._attempts = Attempts(self._folder)
         self._dead_letters = DeadLetters(KafkaPublisher(kafka, dead_letters, client_id="matih-worker"))
         self._app: App | None = None
-        self.health = Health(lambda: faust_types.lag(self._app, self._topic.name) if self._app else None)
+        self.health = Health(
+            lambda: faust_types.lag(self._app, self._topic.name) if self._app else None,
+            settings.worker_dead_letter_share,
+        )
         self._ingest = Ingest(self._store, self._dead_letters, self._attempts, self.health, settings)
         self._reaping: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()

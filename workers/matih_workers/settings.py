@@ -44,6 +44,8 @@ class WorkerSettings(BaseSettings):
         worker_backoff_max: seconds that a retry waits at most.
         worker_attempts: how often one event may fail, or kill the worker, before it is a dead letter.
         worker_stop_timeout: seconds that a batch under way has to finish when the worker is told to stop.
+        worker_dead_letter_share: the share of dead letters among the last 10 000 events from which on `/status` and
+            the log warn; the worker goes on and stays ready.
         reaper: whether this worker also ends runs whose host is gone.
         reaper_silence: seconds without a sign of life after which a run that had heartbeats counts as failed.
     """
@@ -71,6 +73,7 @@ class WorkerSettings(BaseSettings):
     worker_backoff_max: float = Field(default=5.0, gt=0)
     worker_attempts: int = Field(default=5, ge=1)
     worker_stop_timeout: float = Field(default=5.0, ge=0)
+    worker_dead_letter_share: float = Field(default=0.05, ge=0, le=1)
     reaper: bool = True
     reaper_silence: float = Field(default=600.0, ge=1)
 
