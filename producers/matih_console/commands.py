@@ -33,6 +33,7 @@ COMMANDS: Final = (
     Command("run", "use", "Run a training command and deliver what it logs: matih run -- python train.py", None),
     Command("sync", "use", "Deliver everything that a spool still holds.", None),
     Command("status", "use", "What is logged, what is delivered, and by whom.", None),
+    Command("doctor", "use", "Check every setting and connection, and say how to mend what is wrong.", None),
     Command(
         "local", "operate", "Kafka, PostgreSQL, MLflow and the worker on this machine: up, down, status, env.", "local"
     ),

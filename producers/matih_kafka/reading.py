@@ -43,6 +43,16 @@ class TopicReader:
         """
         return {place.partition: end for place, end in (await self._ends(topic)).items()}
 
+    async def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Each partition's first offset, and its end.
+
+        Raises:
+            WrongTopic: there is no such topic.
+        """
+        ends = await self._ends(topic)
+        firsts = await self._consumer.beginning_offsets(list(ends))
+        return {place.partition: (firsts[place], end) for place, end in ends.items()}
+
     async def scan(self, topic: str) -> AsyncIterator[Any]:
         """All records that stand in the topic now, each partition's in order.
 

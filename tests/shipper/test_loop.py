@@ -177,6 +177,19 @@ def test_stop_drains_what_is_there_and_ends_in_time_when_nothing_moves(bus):
     assert trainer.journal.acked() == len(trainer.said)
 
 
+def test_stop_drains_a_journal_that_came_since_the_last_look(bus):
+    bus.shipper._is_done = lambda shipper: False
+    late = []
+
+    async def come_and_stop():
+        await until(lambda: bus.shipper._delivery.failure is None)
+        late.extend(trained(bus.spool, 1))
+        bus.shipper.stop(30)
+
+    bus.run(come_and_stop)
+    assert by_producer(bus.events()) == written_by(*late)
+
+
 def test_stop_ends_in_time_when_kafka_is_silent(bus):
     trainer = Trainer(bus.spool)
 

@@ -44,9 +44,9 @@ class Journals:
         self._trouble = ""
         self._retry_at = 0.0
 
-    def refresh(self, now: float) -> None:
-        """Opens what is new. Cheap: folders are listed when they have changed, and about once a second."""
-        all_of_them = now >= self._list_at
+    def refresh(self, now: float, *, at_once: bool = False) -> None:
+        """Opens what is new. Cheap: folders are listed when they have changed, once a second, or `at_once`."""
+        all_of_them = at_once or now >= self._list_at
         if all_of_them:
             self._list_at = now + LIST_SECONDS
         retry = now >= self._retry_at

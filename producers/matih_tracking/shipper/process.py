@@ -83,7 +83,9 @@ class Shipper:
 
     def stop(self, drain_seconds: float) -> None:
         """Ends soon: once what is in the journals by now is on Kafka, and in any case after so many seconds."""
-        self._stop_at = time.monotonic() + drain_seconds
+        now = time.monotonic()
+        self._stop_at = now + drain_seconds
+        self.journals.refresh(now, at_once=True)  # a journal that came since the last turn would be left behind
         for tail in self.journals:
             self.journals.guarded(tail, _look_again)
         self._alarm.ring()

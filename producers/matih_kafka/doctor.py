@@ -1,0 +1,60 @@
+"""What `matih doctor` asks of Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from matih_console.checks import Finding
+from matih_kafka.admin import check_reachable, check_topics
+from matih_kafka.errors import BrokerUnavailable, InvalidSettings
+from matih_kafka.settings import kafka_settings
+from matih_schemas.errors import InvalidName
+from matih_schemas.topics import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matih_console.checks import Check
+
+
+def checks() -> Mapping[str, Check]:
+    """Settings, brokers, topics."""
+    return {"Kafka settings": _settings, "Kafka": _reachable, "topics": _topics}
+
+
+def _settings() -> Finding:
+    try:
+        settings = kafka_settings()
+        settings.client_options()
+        catalogue(settings.events_topic)
+    except (InvalidSettings, InvalidName) as error:
+        return Finding("failed", str(error), "change that variable: docs/settings.md lists all of them")
+    who = f" as {settings.sasl_username}" if settings.sasl_username else ""
+    where = f"{settings.bootstrap_servers}, {settings.security_protocol}{who}, topic {settings.events_topic}"
+    if settings.security_protocol == "SASL_PLAINTEXT":
+        return Finding("warning", where, "the password goes unencrypted: use SASL_SSL")
+    return Finding("ok", where)
+
+
+def _reachable() -> Finding:
+    settings = kafka_settings()
+    try:
+        asyncio.run(check_reachable(settings))
+    except BrokerUnavailable as error:
+        return Finding("failed", str(error), "training goes on meanwhile: the journals keep what it logs")
+    return Finding("ok", f"{settings.bootstrap_servers} answers")
+
+
+def _topics() -> Finding:
+    settings = kafka_settings()
+    wanted = catalogue(settings.events_topic)
+    try:
+        differences = asyncio.run(check_topics(settings, wanted))
+    except BrokerUnavailable as error:
+        return Finding("skipped", str(error))
+    if not differences:
+        return Finding("ok", " and ".join(topic.name for topic in wanted))
+    fatal = any(difference.setting in {"exists", "partitions"} for difference in differences)
+    found = "; ".join(map(str, differences))
+    return Finding("failed" if fatal else "warning", found, "`matih topics check` says what to do")

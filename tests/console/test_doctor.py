@@ -1,0 +1,121 @@
+"""`matih doctor`: every check on real servers, in order and out of order."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from matih_console import checks
+from matih_console.checks import Finding
+from matih_local import mlflow_schema
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = [
+    "SDK settings",
+    "spool",
+    "delivery",
+    "MLflow",
+    "Kafka settings",
+    "Kafka",
+    "topics",
+    "worker settings",
+    "store",
+    "workers",
+]
+
+
+def doctor(code: int, **environment: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "matih_console.main", "doctor", "--json"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    report = json.loads(done.stdout)
+    assert list(report["checks"]) == NAMES
+    assert "s3cret" not in done.stdout + done.stderr
+    return report  # type: ignore[no-any-return]
+
+
+def states(report: dict[str, Any], *but: str) -> set[str]:
+    return {name for name, finding in report["checks"].items() if finding["state"] in but}
+
+
+def test_all_is_well(kafka: str, events_topic: str, mlflow_url: str, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    mlflow_schema.main(uri)
+    report = doctor(
+        0,
+        KAFKA_BOOTSTRAP_SERVERS=kafka,
+        MATIH_EVENTS_TOPIC=events_topic,
+        MLFLOW_TRACKING_URI=mlflow_url,
+        MATIH_STORE_URI=uri,
+        MATIH_SPOOL_DIR=str(tmp_path / "spool"),
+    )
+    assert {name: finding for name, finding in report["checks"].items() if finding["state"] != "ok"} == {}
+    assert states(report, "failed", "skipped") == set()
+    assert "0 events wait" in report["checks"]["workers"]["detail"]
+
+
+def test_nothing_is_there(tmp_path: Path) -> None:
+    spool = tmp_path / "file"
+    spool.write_text("in the folder's place")
+    report = doctor(
+        1,
+        KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1",
+        KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT",
+        KAFKA_SASL_USERNAME="ada",
+        KAFKA_SASL_PASSWORD="s3cret",
+        MLFLOW_TRACKING_URI="http://127.0.0.1:1",
+        MATIH_STORE_URI="postgresql://u:s3cret@127.0.0.1:1/x",
+        MATIH_SPOOL_DIR=str(spool),
+        MATIH_MODE="sideways",
+    )
+    assert states(report, "failed") == {"SDK settings", "spool", "MLflow", "Kafka", "store"}
+    assert states(report, "warning") == {"Kafka settings"}
+    assert all(report["checks"][name]["remedy"] for name in states(report, "failed", "warning"))
+
+
+def test_wrong_settings_topics_and_tables(kafka: str, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    mlflow_schema.main(uri)
+    engine = sa.create_engine(uri)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = 'ffffffffffff'"))
+    engine.dispose()
+    report = doctor(
+        1,
+        KAFKA_BOOTSTRAP_SERVERS=kafka,
+        MATIH_EVENTS_TOPIC=f"missing.{secrets.token_hex(4)}",
+        MATIH_STORE_URI=uri,
+        MATIH_SPOOL_DIR=str(tmp_path / "spool"),
+    )
+    assert states(report, "failed") == {"topics", "store"}
+    assert "ffffffffffff" in report["checks"]["store"]["detail"]
+    wrong = doctor(1, KAFKA_SECURITY_PROTOCOL="MAGIC", MATIH_STORE="sql", MATIH_STORE_URI="mysql://x")
+    assert {"Kafka settings", "worker settings"} <= states(wrong, "failed")
+
+
+def test_a_check_that_hangs_or_breaks_is_a_finding() -> None:
+    def breaks() -> Finding:
+        raise ValueError("two\nlines")
+
+    found = checks.run({"hangs": threading.Event().wait, "breaks": breaks, "works": lambda: Finding("ok", "")}, 0.2)  # type: ignore[dict-item]
+    assert {name: finding.state for name, finding in found.items()} == {
+        "hangs": "failed",
+        "breaks": "failed",
+        "works": "ok",
+    }
+    assert found["breaks"].detail == "ValueError: two lines"
