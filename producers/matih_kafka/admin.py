@@ -144,7 +144,18 @@ def unreachable(settings: KafkaSettings, error: BaseException) -> str:
     """One line for people: which broker, what happened, where to look."""
     known = isinstance(error, (KafkaConnectionError, asyncio.TimeoutError))
     what = AIOKAFKA.line or "no broker answered" if known else str(error) or type(error).__name__
-    return f"Kafka at {settings.bootstrap_servers}: {what}: is it up, and is KAFKA_BOOTSTRAP_SERVERS right?"
+    return f"Kafka at {settings.bootstrap_servers}: {' '.join(what.split())}: {_remedy(settings, what.lower())}"
+
+
+def _remedy(settings: KafkaSettings, what: str) -> str:
+    """What to look at, by what aiokafka said."""
+    if "authentic" in what:
+        return "are KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM right?"
+    if "certificate verify failed" in what:
+        return "does KAFKA_SSL_CAFILE hold the brokers' authority, and do their certificates name this address?"
+    if settings.security_protocol == "SSL" and "errno 111" not in what:
+        return "is it up, and do the brokers take the certificate in KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE?"
+    return "is it up, and is KAFKA_BOOTSTRAP_SERVERS right?"
 
 
 def _made(name: str, code: int, detail: str | None) -> Literal["created", "exists"]:
