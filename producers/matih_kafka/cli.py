@@ -85,7 +85,7 @@ def print_(
 def _settings() -> tuple[KafkaSettings, tuple[Topic, ...]]:
     try:
         settings = kafka_settings()
-        return settings, catalogue(settings.events_topic)
+        return settings, catalogue(settings.events_topic, settings.events_partitions)
     except (InvalidSettings, InvalidName) as error:
         raise WrongUse(str(error)) from error
 

@@ -27,7 +27,7 @@ def _settings() -> Finding:
     try:
         settings = kafka_settings()
         settings.client_options()
-        catalogue(settings.events_topic)
+        catalogue(settings.events_topic, settings.events_partitions)
     except (InvalidSettings, InvalidName) as error:
         return Finding("failed", str(error), "change that variable: docs/settings.md lists all of them")
     who = f" as {settings.sasl_username}" if settings.sasl_username else ""
@@ -48,7 +48,7 @@ def _reachable() -> Finding:
 
 def _topics() -> Finding:
     settings = kafka_settings()
-    wanted = catalogue(settings.events_topic)
+    wanted = catalogue(settings.events_topic, settings.events_partitions)
     try:
         differences = asyncio.run(check_topics(settings, wanted))
     except BrokerUnavailable as error:

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from matih_kafka.environment import invalid_settings, secret_in
 from matih_kafka.errors import InvalidSettings
-from matih_schemas.topics import EVENTS_TOPIC
+from matih_schemas.topics import EVENTS_TOPIC, PARTITIONS
 
 
 class KafkaSettings(BaseSettings):
@@ -30,6 +30,7 @@ class KafkaSettings(BaseSettings):
         ssl_key_password: the password of that key, if it has one.
         ssl_key_password_file: the file that holds it.
         events_topic: the topic of the tracking events.
+        events_partitions: how many partitions it has; for another number make another topic.
     """
 
     model_config = SettingsConfigDict(
@@ -48,6 +49,7 @@ class KafkaSettings(BaseSettings):
     ssl_key_password: SecretStr = SecretStr("")
     ssl_key_password_file: Path | None = None
     events_topic: str = Field(default=EVENTS_TOPIC, validation_alias="MATIH_EVENTS_TOPIC")
+    events_partitions: int = Field(default=PARTITIONS, ge=1, le=10_000, validation_alias="MATIH_EVENTS_PARTITIONS")
 
     @model_validator(mode="after")
     def _sasl_has_a_user(self) -> KafkaSettings:

@@ -60,8 +60,12 @@ def dead_letter_name(events_topic: str) -> str:
     return f"{head}.dlq.{version}" if events else f"{events_topic}.dlq"
 
 
-def catalogue(events_topic: str = EVENTS_TOPIC) -> tuple[Topic, ...]:
+def catalogue(events_topic: str = EVENTS_TOPIC, partitions: int = PARTITIONS) -> tuple[Topic, ...]:
     """The topics of one deployment: the events and their dead letters.
+
+    Args:
+        events_topic: its name.
+        partitions: how many it has; another number needs another name, for a run's partition hangs on it.
 
     Raises:
         InvalidName: Kafka would refuse the name.
@@ -76,6 +80,18 @@ def catalogue(events_topic: str = EVENTS_TOPIC) -> tuple[Topic, ...]:
     # LogAppendTime on the events: occurred, received and applied are three times. CreateTime on the dead letters:
     # a record keeps the time at which it was first received.
     return (
-        Topic(events_topic, "tracking", dead_letters=dead_letters, config={"message.timestamp.type": "LogAppendTime"}),
-        Topic(dead_letters, "tracking", retention_ms=90 * _DAY_MS, config={"message.timestamp.type": "CreateTime"}),
+        Topic(
+            events_topic,
+            "tracking",
+            partitions,
+            dead_letters=dead_letters,
+            config={"message.timestamp.type": "LogAppendTime"},
+        ),
+        Topic(
+            dead_letters,
+            "tracking",
+            partitions,
+            retention_ms=90 * _DAY_MS,
+            config={"message.timestamp.type": "CreateTime"},
+        ),
     )

@@ -36,6 +36,7 @@ class Pipe:
         self.settings = KafkaSettings(bootstrap_servers=brokers, MATIH_EVENTS_TOPIC=topic)
         self.process: subprocess.Popen[bytes] | None = None
         self.published = 0
+        self.partitions = catalogue(topic)[0].partitions
         self._starts = 0
 
     def start(self, *, module: str = "matih_workers", **settings: str) -> None:
@@ -93,7 +94,7 @@ class Pipe:
         self.published += len(records)
 
     async def _publish(self, records: Sequence[Record]) -> None:
-        publisher = KafkaPublisher(self.settings, catalogue(self.topic)[0])
+        publisher = KafkaPublisher(self.settings, catalogue(self.topic, self.partitions)[0])
         await publisher.connect()
         await asyncio.gather(*[publisher.send(record) for record in records])
         await publisher.close()
@@ -129,7 +130,7 @@ class Pipe:
         )
         await consumer.start()
         try:
-            places = [TopicPartition(self.topic, number) for number in range(catalogue(self.topic)[0].partitions)]
+            places = [TopicPartition(self.topic, number) for number in range(self.partitions)]
             return sum([await consumer.committed(place) or 0 for place in places])
         finally:
             await consumer.stop()

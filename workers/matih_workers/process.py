@@ -60,7 +60,7 @@ class WorkerProcess:
         """
         self._settings = settings
         self._kafka = kafka
-        self._topic, dead_letters = catalogue(kafka.events_topic)
+        self._topic, dead_letters = catalogue(kafka.events_topic, kafka.events_partitions)
         self._store = store or make_store(settings)
         self._folder, self._slot = open_slot(settings.worker_datadir, settings.worker_group)
         self._attempts = Attempts(self._folder)

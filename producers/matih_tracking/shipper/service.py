@@ -108,7 +108,7 @@ class Service:
         from matih_tracking.shipper.process import Shipper
 
         settings = self._settings
-        events = catalogue(settings.events_topic)[0]
+        events = catalogue(settings.events_topic, settings.events_partitions)[0]
         journals = Journals([self._spool, *other_boots(self._spool)], self._spool_key())
         publisher = KafkaPublisher(settings, events, client_id="matih-shipper")
         shipper = Shipper(journals, publisher, self._is_done, self._tell)

@@ -53,7 +53,7 @@ class Desk:
             InvalidName: the events topic's name can't be one.
         """
         self._settings = settings
-        self._events, self._letters = catalogue(settings.events_topic)
+        self._events, self._letters = catalogue(settings.events_topic, settings.events_partitions)
 
     async def register(self) -> Register:
         """Reads the whole topic.
