@@ -66,6 +66,7 @@ class Database:
         except (DBAPIError, psycopg.Error) as error:
             unavailable = outage(error, self.where)
             if unavailable is not None:
+                self._engine.dispose()  # a session may be what is wrong: read-only, or of a server that was replaced
                 raise unavailable from error
             raise
         except sa.exc.TimeoutError as error:
