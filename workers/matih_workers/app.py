@@ -10,6 +10,7 @@ import faust
 from mode import CrashingSupervisor
 
 from matih_workers.faust_types import App, Stream, partitions, received
+from matih_workers.room import Room
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,10 @@ SESSION_TIMEOUT: Final = 6.0
 """Seconds after which a killed worker's partitions go to another: the least that brokers allow."""
 HEARTBEAT_INTERVAL: Final = 1.2
 COMMIT_INTERVAL: Final = 1.0
+BUFFER_EVENTS: Final = 32
+"""Events between the consumer and the batch; few, for each may have a megabyte."""
+POLL_EVENTS: Final = 64
+"""Events unpacked at once: a fetch of a megabyte may hold hundreds of megabytes, compressed."""
 _DAY: Final = 24 * 60 * 60.0
 """Seconds; an outage of the store may last: Faust must not take a waiting agent for a dead one."""
 
@@ -87,8 +92,9 @@ def _faust(settings: WorkerSettings, kafka: KafkaSettings, datadir: Path) -> fau
         processing_guarantee="at_least_once",
         stream_wait_empty=False,
         stream_processing_timeout=_DAY,
-        stream_buffer_maxsize=settings.worker_batch_events,
+        stream_buffer_maxsize=BUFFER_EVENTS,
         broker_max_poll_interval=_DAY,
+        broker_max_poll_records=POLL_EVENTS,
         broker_session_timeout=SESSION_TIMEOUT,
         broker_heartbeat_interval=HEARTBEAT_INTERVAL,
         broker_commit_interval=COMMIT_INTERVAL,
@@ -104,10 +110,13 @@ async def take(stream: Stream, ingest: Ingest, settings: WorkerSettings) -> None
 
     It never raises for an outage, for Faust would go on with later events then: `ingest` tries again.
     """
+    room = Room()
+    stream.add_processor(room.enter)
     async for events in stream.noack_take(settings.worker_batch_events, settings.worker_batch_wait):
         for part in ingest.parts(received(event) for event in events):
             await ingest.settle(part)
             await _acknowledge(stream, part)
+            room.leave(sum(len(record.value or b"") for record in part))
 
 
 async def _acknowledge(stream: Stream, part: list[Received]) -> None:

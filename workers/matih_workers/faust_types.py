@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 class Stream(Protocol):
     """What an agent is given."""
 
+    def add_processor(self, processor: Any) -> None:
+        """Lets an awaitable function see each value, in order, before it is taken; the stream waits for it."""
+
     def noack_take(self, max_: int, within: float) -> AsyncIterator[Sequence[Any]]:
         """Batches of events, none of them acknowledged."""
 

@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 _DECODED: Final = tuple(f"{NAMESPACE}.{kind}".encode() for kind in ("Heartbeat", "RunEnded", "RunDeleted"))
 _POLL_MS: Final = 500
+_TOGETHER: Final = 32  # an event may have a megabyte, and they come compressed
 _COMMIT_SECONDS: Final = 5.0
 _FETCH_BYTES: Final = 1 << 20
 
@@ -124,7 +125,7 @@ class Reaper(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
             await consumer.stop()
 
     async def _step(self, consumer: Any, publisher: KafkaPublisher) -> None:
-        batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=1000)
+        batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_TOGETHER)
         ends = [
             end
             for place, records in batches.items()
