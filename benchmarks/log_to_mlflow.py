@@ -9,12 +9,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from matih_local.downloads import fetch
 from matih_local.system import LocalSystem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import psycopg
 
 SECONDS = 20
@@ -28,17 +31,34 @@ import sys, time
 from matih_tracking import ExperimentTracker
 with ExperimentTracker().start_run("latency") as run:
     print(run.run_id, flush=True)
-    for step in range({CALLS}):
+    for step in range(int(sys.argv[1])):
         run.log_metrics({{"sent": time.time(), "loss": 1 / (step + 1), "lr": 0.1}}, step=step)
         time.sleep({PAUSE_S})
 """
 
 
-def delays(connection: psycopg.Connection[tuple[object, ...]], run_id: str) -> list[float]:
+def training(system: LocalSystem, calls: int, more: Mapping[str, str] = MappingProxyType({})) -> list[float]:
+    """Seconds from each log call of a training to the first look at the table that saw it; `more` environment."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", TRAINING, str(calls)],
+        env={**os.environ, **system.environment(), **more},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    with system.postgres.connect() as connection:
+        found = delays(connection, run_id, calls)
+    process.wait()
+    return found
+
+
+def delays(connection: psycopg.Connection[tuple[object, ...]], run_id: str, calls: int) -> list[float]:
     """Seconds from each log call to the first look at the table that saw it."""
     statement = "SELECT value FROM metrics WHERE run_uuid = %s AND key = 'sent' AND step > %s ORDER BY step"
     found: list[float] = []
-    while len(found) < CALLS:
+    while len(found) < calls:
         rows = connection.execute(statement, (run_id, len(found) - 1)).fetchall()
         now = time.time()
         found += [now - float(str(row[0])) for row in rows]
@@ -53,20 +73,8 @@ def main() -> None:
     p99s: list[float] = []
     with tempfile.TemporaryDirectory(dir="/var/tmp") as home, LocalSystem(Path(home)) as system:
         system.start()
-        environment = {**os.environ, **system.environment()}
         for _ in range(ROUNDS):
-            training = subprocess.Popen(
-                [sys.executable, "-c", TRAINING],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-            assert training.stdout is not None
-            run_id = training.stdout.readline().strip()
-            with system.postgres.connect() as connection:
-                found = sorted(delays(connection, run_id))
-            training.wait()
+            found = sorted(training(system, CALLS))
             p50s.append(statistics.median(found))
             p99s.append(found[int(len(found) * 0.99)])
     print(

@@ -13,14 +13,16 @@ from matih_kafka.memory import MemoryPublisher
 from matih_schemas import codec
 from matih_workers.attempts import Attempts
 from matih_workers.backoff import Backoff
+from matih_workers.batch import metric_count
 from matih_workers.changes import RunChange
 from matih_workers.dead_letters import DeadLetters
 from matih_workers.health import Health
 from matih_workers.ingest import Ingest
+from matih_workers.pace import Pace
 from matih_workers.records import Received
 from matih_workers.settings import WorkerSettings
 from matih_workers.stores.memory import MemoryStore
-from matih_workers.stores.protocol import NOWHERE, StoreUnavailable
+from matih_workers.stores.protocol import NOWHERE, StoreTooSlow, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +40,7 @@ class FailingStore(MemoryStore):
     Attributes:
         outages: how many calls still fail with an outage.
         sick: as long as it is, nothing works, and no call says why.
+        too_many: points that take too long; None: any number is fine.
         poison: params whose presence makes a batch fail.
     """
 
@@ -45,6 +48,7 @@ class FailingStore(MemoryStore):
         super().__init__()
         self.outages = 0
         self.sick = 0
+        self.too_many: int | None = None
         self.poison: set[str] = set()
         self.batches: list[int] = []
 
@@ -53,6 +57,8 @@ class FailingStore(MemoryStore):
         if self.outages:
             self.outages -= 1
             raise StoreUnavailable("down on purpose")
+        if self.too_many is not None and metric_count(changes) >= self.too_many:
+            raise StoreTooSlow("too slow on purpose")
         params = {
             key
             for change in changes
@@ -115,6 +121,49 @@ def test_an_outage_keeps_everything_and_is_no_dead_letter(bench: Bench) -> None:
     assert (points(bench, who), bench.reasons(), bench.store.batches) == (1, [], [2] * 21)
     assert bench.health.report()["store"]["state"] == "up"
     assert bench.health.report()["retries"] == 20
+
+
+def test_a_store_too_slow_for_a_batch_gets_smaller_ones(bench: Bench) -> None:
+    who = Producer()
+    logs = [who.log(*[Entry({"a": 1.0}, step=number * 10 + i) for i in range(10)]) for number in range(16)]
+    bench.store.too_many = 50
+    bench.settle(who.created(), *logs, who.ended())
+    assert (points(bench, who), bench.reasons()) == (160, [])
+    assert bench.store.batches[0] == 18
+    assert bench.health.report()["store"]["state"] == "up"
+    assert len(list(bench.ingest.parts([received(log, offset) for offset, log in enumerate(logs)]))) > 1
+
+
+def test_an_event_too_slow_by_itself_is_waited_for_and_no_poison(bench: Bench) -> None:
+    async def scenario() -> None:
+        bench.store.too_many = 1
+        who = Producer()
+        task = asyncio.create_task(bench.ingest.settle([received(who.created()), received(who.log(Entry({"a": 1.0})))]))
+        await asyncio.wait({task}, timeout=0.1)
+        assert len(bench.store.batches) > 3 * bench.settings.worker_attempts
+        assert not task.done()
+        bench.store.too_many = None
+        await task
+        assert points(bench, who) == 1
+
+    asyncio.run(scenario())
+    assert bench.reasons() == []
+
+
+def test_the_pace_falls_by_half_and_comes_back_slowly() -> None:
+    pace = Pace(20_000)
+    pace.too_slow(8_000)
+    assert pace.points == 4_000
+    pace.kept_up(3_999)
+    assert pace.points == 4_000, "less than the bound says nothing about it"
+    pace.kept_up(4_000)
+    assert pace.points == 4_400
+    for _ in range(100):
+        pace.kept_up(20_000)
+    assert pace.points == 20_000
+    for _ in range(100):
+        pace.too_slow(20_000)
+    assert pace.points == 1
 
 
 def test_a_store_that_fails_without_a_word_is_asked_and_waited_for(bench: Bench) -> None:
@@ -198,7 +247,7 @@ def test_what_killed_workers_is_taken_alone_and_given_up_in_the_end(bench: Bench
 def test_parts_are_bounded_by_points(bench: Bench) -> None:
     who = Producer()
     records = [received(who.log(*[Entry({"a": 1.0}, step=i) for i in range(999)]), offset) for offset in range(30)]
-    bench.ingest._settings = bench.settings.model_copy(update={"worker_batch_metrics": 5000})
+    bench.ingest._pace = Pace(5000)
     parts = list(bench.ingest.parts(records))
     assert [record for part in parts for record in part] == records
     assert {len(part) for part in parts[:-1]} <= {2, 3, 4, 5}

@@ -4,6 +4,7 @@
 |---|---|
 | an event is invalid, or the store refuses it | dead letter, the others go on |
 | the store is unavailable | everything is kept and tried again, for ever; no dead letter |
+| the store is too slow for a batch, but works | the batch is halved, the next ones are smaller |
 | anything else fails | if the store takes a probing write, the batch is halved until one event is left; that one is a \
 dead letter (`poison`) after some tries |
 | the process dies | the next one takes the same events one by one; the one that kills is a dead letter (`poison`) |
@@ -21,9 +22,10 @@ from matih_schemas.errors import InvalidEvent
 from matih_workers.backoff import Backoff
 from matih_workers.batch import metric_count
 from matih_workers.dead_letters import DeadLetter
+from matih_workers.pace import Pace
 from matih_workers.positions import Spans, spans_of
 from matih_workers.records import Read, read
-from matih_workers.stores.protocol import StoreUnavailable
+from matih_workers.stores.protocol import StoreTooSlow, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -60,6 +62,7 @@ class Ingest:
         self._attempts = attempts
         self._health = health
         self._settings = settings
+        self._pace = Pace(settings.worker_batch_metrics)
         self._read = reader
         self._idle = asyncio.Event()
         self._idle.set()
@@ -83,7 +86,7 @@ class Ingest:
         points = 0
         for record in records:
             alone = self._attempts.deaths(record) > 0
-            if part and (alone or points >= self._settings.worker_batch_metrics):
+            if part and (alone or points >= self._pace.points):
                 yield part
                 part, points = [], 0
             part.append(record)
@@ -117,7 +120,7 @@ class Ingest:
         backoff = Backoff(self._settings.worker_backoff, self._settings.worker_backoff_max)
         failed, first_failed_at = 0, _now()
         while (error := await self._failure(records)) is not None:
-            outage = error if isinstance(error, StoreUnavailable) else await self._outage()
+            outage = await self._outage_behind(error, records)
             if outage is not None:
                 await self._wait(outage, backoff)
                 continue
@@ -148,6 +151,7 @@ class Ingest:
         started = time.monotonic()
         with self._attempts.noted(records):
             reads, letters = await asyncio.to_thread(self._apply_blocking, records)
+        self._pace.kept_up(_most_points(records))
         self._health.store_works()
         self._health.noticed(self._store.noticed)
         if letters:
@@ -169,6 +173,16 @@ class Ingest:
         refused = set(refusals)
         letters += [letter for index, one in enumerate(wanted) if index not in refused for letter in _partial(one)]
         return reads, letters
+
+    async def _outage_behind(self, error: Exception, records: Sequence[Received]) -> StoreUnavailable | None:
+        """The outage that is to be waited for; None if it is these records that do not pass."""
+        too_much = isinstance(error, StoreTooSlow) and len(records) > 1
+        if isinstance(error, StoreUnavailable) and not too_much:
+            return error
+        outage = await self._outage()
+        if too_much and outage is None:
+            self._pace.too_slow(_most_points(records))
+        return outage
 
     async def _outage(self) -> StoreUnavailable | None:
         """Why the store takes nothing at all; None if it does."""
@@ -223,6 +237,10 @@ def _partial(one: Read) -> list[DeadLetter]:
 def _points_at_most(record: Received) -> int:
     """Roughly how many points a record brings, without decoding it: a point takes 11 bytes or more."""
     return len(record.value or b"") // 11
+
+
+def _most_points(records: Iterable[Received]) -> int:
+    return sum(map(_points_at_most, records))
 
 
 def _one_line(error: Exception) -> str:

@@ -15,6 +15,8 @@ from matih_kafka.environment import invalid_settings, secret_in
 from matih_kafka.errors import InvalidSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matih_workers.stores.protocol import RunStore
 
 DEFAULT_STORE_URI: Final = "http://mlflow:5000"
@@ -26,7 +28,8 @@ class WorkerSettings(BaseSettings):
 
     Attributes:
         store_uri: MLflow's tracking URI: a server's, or a database's.
-        store_uri_file: the file that holds MATIH_STORE_URI, which may have a password in it.
+        store_uri_file: the file that holds MATIH_STORE_URI, which may have a password in it; with `sql` it is read
+            again after each outage.
         store: how it is written to: `sql` in bulk into the tables of MLflow's PostgreSQL or SQLite, `client` through
             MLflow's API; `auto` takes `sql` for such a database and `client` for all else.
         store_timeout: seconds for one answer of the store.
@@ -88,9 +91,15 @@ def worker_settings() -> WorkerSettings:
         settings = WorkerSettings()
     except ValidationError as error:
         raise invalid_settings(error, "MATIH_") from None
-    if settings.store_uri_file is None or os.environ.get("MATIH_STORE_URI"):
-        return settings
-    return settings.model_copy(update={"store_uri": secret_in(settings.store_uri_file)})
+    return settings.model_copy(update={"store_uri": _store_address(settings)()})
+
+
+def _store_address(settings: WorkerSettings) -> Callable[[], str]:
+    """Gives MATIH_STORE_URI; where it comes from a file, as that is now: a password may change under a worker."""
+    file = settings.store_uri_file
+    if file is None or os.environ.get("MATIH_STORE_URI"):
+        return lambda: settings.store_uri
+    return lambda: secret_in(file)
 
 
 def _user() -> str:
@@ -107,7 +116,7 @@ def make_store(settings: WorkerSettings) -> RunStore:
     if uses_sql(settings):
         from matih_workers.stores.mlflow_sql import MlflowSqlStore
 
-        return MlflowSqlStore(settings.store_uri, settings.store_timeout, settings.store_artifact_root)
+        return MlflowSqlStore(_store_address(settings), settings.store_timeout, settings.store_artifact_root)
     from matih_workers.stores.mlflow_client import MlflowClientStore
 
     return MlflowClientStore(

@@ -28,6 +28,10 @@ class StoreUnavailable(MatihError):
         self.retry_after = retry_after
 
 
+class StoreTooSlow(StoreUnavailable):
+    """It did not finish these within its time: keep the events and try fewer at once, if it takes anything."""
+
+
 class RunStore(Protocol):
     """Applies changes to MLflow, exactly once in effect.
 
@@ -56,6 +60,7 @@ class RunStore(Protocol):
 
         Raises:
             StoreUnavailable: an outage for sure.
+            StoreTooSlow: that, or too much at once; `probe` tells.
             Exception: anything else failed; `probe` tells whether it is the store or the changes.
         """
 

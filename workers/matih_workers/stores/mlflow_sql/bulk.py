@@ -31,6 +31,7 @@ _INSERT: Final = (
 )
 _COLUMNS: Final = ("key", "value", "timestamp", "step", "is_nan", "run_uuid")
 _BLOCK: Final = 4096
+_OF: Final = "of"
 _ORDER: Final = ("step", "timestamp", "value")
 
 
@@ -73,14 +74,15 @@ def raise_latest(connection: sa.Connection, points: Sequence[RunPoints]) -> None
     """Sets the latest metrics to the greatest of these where it is greater by (step, timestamp, value)."""
     if not points:
         return
-    statement = _insert(connection, latest_metrics)
+    rows = _latest_rows(points)
+    statement = _insert(connection, latest_metrics, rows)
     new, old = statement.excluded, latest_metrics.c
     statement = statement.on_conflict_do_update(
         index_elements=["key", "run_uuid"],
         set_={name: new[name] for name in (*_ORDER, "is_nan")},
         where=sa.tuple_(*(new[name] for name in _ORDER)) > sa.tuple_(*(old[name] for name in _ORDER)),
     )
-    connection.execute(statement, _latest_rows(points))
+    _execute(connection, statement, rows)
 
 
 def add_latest(connection: sa.Connection, points: Sequence[RunPoints]) -> None:
@@ -99,8 +101,8 @@ def add_missing(connection: sa.Connection, table: sa.Table, rows: Sequence[Mappi
     if not rows:
         return []
     key = next(iter(table.primary_key))
-    statement = _insert(connection, table).on_conflict_do_nothing().returning(key)
-    return list(connection.execute(statement, list(rows)).scalars())
+    statement = _insert(connection, table, rows).on_conflict_do_nothing().returning(key)
+    return list(_execute(connection, statement, rows).scalars())
 
 
 def add_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -123,24 +125,48 @@ def add_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[s
 def set_values(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Inserts rows of key, owner and `value`, or sets the value where the row is there."""
     if rows:
-        statement = _insert(connection, table)
+        statement = _insert(connection, table, rows)
         keys = [column.name for column in table.primary_key]
         statement = statement.on_conflict_do_update(index_elements=keys, set_={"value": statement.excluded.value})
-        connection.execute(statement, list(rows))
+        _execute(connection, statement, rows)
 
 
 def set_columns(connection: sa.Connection, key: sa.Column[Any], rows: Mapping[str, Mapping[str, Any]]) -> None:
     """Sets columns of the rows with these keys, those of like columns together."""
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for name in sorted(rows):
-        values = {f"new_{column}": value for column, value in rows[name].items()}
-        alike.setdefault(tuple(rows[name]), []).append({"of": name, **values})
-    for columns, values_of_rows in alike.items():
-        new: dict[str, Any] = {column: sa.bindparam(f"new_{column}") for column in columns}
-        statement = sa.update(key.table).where(key == sa.bindparam("of")).values(new)
-        connection.execute(statement, values_of_rows)
+        alike.setdefault(tuple(rows[name]), []).append({_OF: name, **rows[name]})
+    for columns, some in alike.items():
+        if connection.dialect.name == "postgresql":
+            values = _unnested({_OF: key.type} | {column: key.table.c[column].type for column in columns})
+            statement = sa.update(key.table).where(key == values.c[_OF])
+            _execute(connection, statement.values({column: values.c[column] for column in columns}), some)
+        else:
+            statement = sa.update(key.table).where(key == sa.bindparam(_OF))
+            new: dict[str, Any] = {column: sa.bindparam(f"new_{column}") for column in columns}
+            renamed = [{_OF: row[_OF]} | {f"new_{column}": row[column] for column in columns} for row in some]
+            connection.execute(statement.values(new), renamed)
 
 
-def _insert(connection: sa.Connection, table: sa.Table) -> Any:
-    """INSERT with ON CONFLICT: SQLAlchemy has one for each database, alike and not of one type."""
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> Any:
+    """INSERT of such rows, with ON CONFLICT: SQLAlchemy has one for each database, alike and not of one type.
+
+    On PostgreSQL it is one statement for all rows: so many would each take their own time on a slow server.
+    """
+    if connection.dialect.name != "postgresql":
+        return sqlite.insert(table)
+    values = _unnested({column: table.c[column].type for column in rows[0]})
+    return postgresql.insert(table).from_select(list(rows[0]), sa.select(*values.c))
+
+
+def _unnested(types: Mapping[str, Any]) -> sa.TableValuedAlias:
+    """The rows that `_execute` gives to a statement, as a table of these columns."""
+    columns = [sa.bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in types.items()]
+    return sa.func.unnest(*columns).table_valued(*types, name="given").render_derived()
+
+
+def _execute(connection: sa.Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> sa.CursorResult[Any]:
+    """Runs it for rows of the same columns: once for all of them on PostgreSQL."""
+    if connection.dialect.name != "postgresql":
+        return connection.execute(statement, list(rows))
+    return connection.execute(statement, {column: [row[column] for row in rows] for column in rows[0]})

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from matih_schemas.errors import MatihError
 from matih_workers.stores.mlflow_sql.errors import outage
 from matih_workers.stores.mlflow_sql.tables import KNOWN_REVISIONS, alembic_version
+from matih_workers.stores.mlflow_sql.watch import Watch, before_statement, watched
 from matih_workers.stores.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _CONNECTIONS: Final = 2
-_DRIVERS: Final = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 
 
 class Database:
@@ -30,26 +30,24 @@ class Database:
         where: the database's address without its password, for people.
     """
 
-    def __init__(self, uri: str, timeout: float) -> None:
+    def __init__(self, address: Callable[[], str], timeout: float) -> None:
         """Connects at the first transaction.
 
         Args:
-            uri: `postgresql://` or `sqlite://`.
+            address: gives `postgresql://` or `sqlite://`; asked again after each outage, for a password may change.
             timeout: seconds for one answer of the database.
         """
-        url = sa.make_url(uri)
-        name = url.get_backend_name()
-        self.is_postgres = name == "postgresql"
-        self.where = url.render_as_string(hide_password=True)
+        self._address = address
         self._timeout = timeout
-        self._engine = sa.create_engine(
-            url.set(drivername=_DRIVERS[name]),
-            connect_args=_postgres_arguments(url, timeout) if self.is_postgres else {"timeout": timeout},
-            **({"pool_size": _CONNECTIONS, "max_overflow": 0, "pool_timeout": timeout} if self.is_postgres else {}),
-        )
-        if not self.is_postgres:
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
-            sa.event.listen(self._engine, "begin", _begin_sqlite)
+        self._renewing = threading.Lock()
+        self._connect_to(address())
+
+    def _connect_to(self, uri: str) -> None:
+        url = sa.make_url(uri)
+        self._uri = uri
+        self.is_postgres = url.get_backend_name() == "postgresql"
+        self.where = url.render_as_string(hide_password=True)
+        self._engine = _postgres(url, self._timeout) if self.is_postgres else _sqlite(url, self._timeout)
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -57,20 +55,39 @@ class Database:
 
         Raises:
             StoreUnavailable: an outage for sure, or tables of another release.
+            StoreTooSlow: a statement was given up after its time.
             sqlalchemy.exc.DBAPIError, psycopg.Error: anything else the database says.
         """
+        watch: Watch | None = None
         try:
-            with self._engine.connect() as connection, self._watched(connection), connection.begin():
+            with self._engine.connect() as connection, self._watched(connection) as watch, connection.begin():
                 self._check_revision(connection)
                 yield connection
         except (DBAPIError, psycopg.Error) as error:
-            unavailable = outage(error, self.where)
+            unavailable = outage(error, self.where, given_up=watch is not None and watch.broke_off)
             if unavailable is not None:
-                self._engine.dispose()  # a session may be what is wrong: read-only, or of a server that was replaced
+                self._renew()
                 raise unavailable from error
             raise
         except sa.exc.TimeoutError as error:
             raise StoreUnavailable(f"MLflow's database {self.where}: no connection is free: {error}") from error
+
+    def _renew(self) -> None:
+        """Begins with new sessions, for one may be what is wrong: read-only, or of a server that was replaced.
+
+        Raises:
+            StoreUnavailable: the address can't be had any more.
+        """
+        with self._renewing:
+            self._engine.dispose()
+            try:
+                uri = self._address()
+            except MatihError as error:
+                raise StoreUnavailable(str(error)) from error
+            if uri != self._uri:
+                if sa.make_url(uri).get_backend_name() != sa.make_url(self._uri).get_backend_name():
+                    raise StoreUnavailable("MATIH_STORE_URI names another kind of store now: restart the worker")
+                self._connect_to(uri)
 
     def close(self) -> None:
         """Closes the connections that are not in use."""
@@ -86,34 +103,38 @@ class Database:
                 "address of MLflow's server"
             )
 
-    @contextmanager
-    def _watched(self, connection: sa.Connection) -> Iterator[None]:
-        """Breaks the connection off when the transaction takes too long: a server that hangs obeys no time-out."""
-        if not self.is_postgres:
-            yield
-            return
-        driver: Any = connection.connection.driver_connection
-        watch = threading.Timer(2 * self._timeout, _break_off, [driver.pgconn.socket])
-        watch.daemon = True
-        watch.start()
-        try:
-            yield
-        finally:
-            watch.cancel()
+    def _watched(self, connection: sa.Connection) -> AbstractContextManager[Watch | None]:
+        return watched(connection, 2 * self._timeout) if self.is_postgres else nullcontext()
 
 
-def _break_off(descriptor: int) -> None:
-    with socket.socket(fileno=socket.dup(descriptor)) as connection:
-        connection.shutdown(socket.SHUT_RDWR)
+def _postgres(url: sa.URL, timeout: float) -> sa.Engine:
+    engine = sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        connect_args=_postgres_arguments(url, timeout),
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=timeout,
+    )
+    sa.event.listen(engine, "before_cursor_execute", before_statement)
+    return engine
+
+
+def _sqlite(url: sa.URL, timeout: float) -> sa.Engine:
+    engine = sa.create_engine(url.set(drivername="sqlite"), connect_args={"timeout": timeout})
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
 
 
 def _postgres_arguments(url: sa.URL, timeout: float) -> dict[str, Any]:
     """Time-outs of the connection, and of a statement, a lock and an idle transaction; the URI's own come last."""
     milliseconds = round(timeout * 1000)
-    ours = " ".join(
-        f"-c {name}={milliseconds}"
-        for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
-    )
+    limits = {
+        "statement_timeout": milliseconds,
+        "lock_timeout": round(milliseconds * 0.8),  # before the statement's, so that a lock is told as one
+        "idle_in_transaction_session_timeout": milliseconds,
+    }
+    ours = " ".join(f"-c {name}={value}" for name, value in limits.items())
     given = url.query.get("options", "")
     options = {"options": f"{ours} {given if isinstance(given, str) else ' '.join(given)}".strip()}
     wanted = {"connect_timeout": max(2, round(timeout)), "tcp_user_timeout": milliseconds, "application_name": "matih"}

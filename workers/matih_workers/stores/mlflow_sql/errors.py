@@ -9,10 +9,11 @@ import sqlite3
 from typing import Final
 
 import psycopg
+from psycopg.errors import QueryCanceled
 from sqlalchemy.exc import DBAPIError
 
 from matih_schemas.errors import MatihError
-from matih_workers.stores.protocol import StoreUnavailable
+from matih_workers.stores.protocol import StoreTooSlow, StoreUnavailable
 
 
 class Outdated(MatihError):
@@ -51,9 +52,17 @@ _OUTAGE_CODES: Final = {
 _PRIMARY_CODE: Final = 0xFF  # an extended code holds the primary one in its low byte
 
 
-def outage(error: DBAPIError | psycopg.Error, where: str) -> StoreUnavailable | None:
-    """The outage that the error tells of; None if it may be about what was written."""
+def outage(error: DBAPIError | psycopg.Error, where: str, *, given_up: bool = False) -> StoreUnavailable | None:
+    """The outage that the error tells of; None if it may be about what was written.
+
+    Args:
+        error: what the database or its driver raised.
+        where: the database, for people.
+        given_up: we broke the connection off ourselves, for it took too long.
+    """
     of_driver = error.orig if isinstance(error, DBAPIError) else error
+    if given_up or isinstance(of_driver, QueryCanceled):
+        return StoreTooSlow(f"MLflow's database {where}: too slow, given up: {_one_line(of_driver)}")
     why = _postgres(of_driver) or _sqlite(of_driver)
     return None if why is None else StoreUnavailable(f"MLflow's database {where}: {why}: {_one_line(of_driver)}")
 

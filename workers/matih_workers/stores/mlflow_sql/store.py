@@ -26,7 +26,7 @@ from matih_workers.stores.protocol import NOWHERE, Refusals, StoreUnavailable
 from matih_workers.stores.walk import apply_run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import sqlalchemy as sa
 
@@ -45,16 +45,17 @@ class MlflowSqlStore:
     idempotent by themselves, so a crash between the two commits is harmless.
     """
 
-    def __init__(self, uri: str, timeout: float = 20.0, artifact_root: str | None = None) -> None:
+    def __init__(self, uri: str | Callable[[], str], timeout: float = 20.0, artifact_root: str | None = None) -> None:
         """Does nothing yet; see `open`.
 
         Args:
-            uri: the database's, as MLflow's server has it in `--backend-store-uri`.
+            uri: the database's, as MLflow's server has it in `--backend-store-uri`; or what gives it, and is asked
+                again after each outage.
             timeout: seconds for one answer of the database.
             artifact_root: where the artifacts of experiments made here go, unless their creation says it;
                 None: beside those of MLflow's first experiment.
         """
-        self._database = Database(uri, timeout)
+        self._database = Database(uri if callable(uri) else lambda: uri, timeout)
         self._artifact_root = artifact_root
         self.noticed = Noticed()
         self._helper = ThreadPoolExecutor(1, thread_name_prefix="store")
