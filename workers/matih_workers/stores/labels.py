@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from matih_schemas import tags
-from matih_schemas.identity import DEFAULT_TENANT, experiment_id, mlflow_experiment_name
+from matih_schemas.identity import experiment_id
+from matih_schemas.mlflow_names import bare_name, full_name
 from matih_workers.operations import NOTE
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def experiment_labels(tenant_id: str, spec: ExperimentSpec, mlflow_name: str) ->
     }
     if spec.description:
         labels[NOTE] = spec.description
-    if _bare(mlflow_name, tenant_id) != spec.name:
+    if bare_name(mlflow_name, tenant_id) != spec.name:
         labels[tags.EXPERIMENT_NAME] = spec.name
     return labels
 
@@ -52,19 +53,6 @@ def adoption_labels(stored: Mapping[str, str], tenant_id: str, wanted: str) -> d
     if tags.EXPERIMENT_ID not in stored:
         labels |= {tags.EXPERIMENT_ID: wanted, tags.TENANT_ID: tenant_id}
     return {key: value for key, value in labels.items() if stored.get(key) != value}
-
-
-def tenant_of(mlflow_name: str, stored: Mapping[str, str]) -> str:
-    """Whose an experiment is: by its tag, or, if it was made in MLflow by hand, by its name."""
-    tenant, slash, _ = mlflow_name.partition("/")
-    return stored.get(tags.TENANT_ID) or (tenant if slash else DEFAULT_TENANT)
-
-
-def full_name(mlflow_name: str, stored: Mapping[str, str], tenant_id: str) -> str:
-    """The name without the tenant, whole also where MLflow's column holds a cut one."""
-    full = stored.get(tags.EXPERIMENT_NAME, "")
-    is_its = bool(full) and mlflow_experiment_name(tenant_id, full) == mlflow_name
-    return full if is_its else _bare(mlflow_name, tenant_id)
 
 
 def changed_tags(change: ExperimentChange, stored: Container[str]) -> dict[str, str]:
@@ -89,7 +77,3 @@ def position_keys(spans: Spans) -> dict[str, Span]:
 def location_in(root: str, spec: ExperimentSpec) -> str:
     """Where an experiment's artifacts go under a given root."""
     return f"{root.rstrip('/')}/{spec.experiment_id}"
-
-
-def _bare(mlflow_name: str, tenant_id: str) -> str:
-    return mlflow_name.removeprefix(f"{tenant_id}/")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from matih_schemas import tags
 from matih_schemas.errors import InvalidEvent
 from matih_schemas.identity import mlflow_experiment_name
+from matih_schemas.mlflow_names import tenant_of
 from matih_workers.stores import labels, refusals
 from matih_workers.stores.labels import ACTIVE
 from matih_workers.stores.mlflow_client.errors import AlreadyExists, NotFound, Refused
@@ -99,7 +100,7 @@ class Experiments:
         experiment = found[0] if found else None
         if experiment is None and name is not None:
             experiment = self._connection.experiment_by_name(mlflow_experiment_name(tenant_id, name))
-        if experiment is not None and labels.tenant_of(experiment.name, experiment.tags) != tenant_id:
+        if experiment is not None and tenant_of(experiment.name, experiment.tags) != tenant_id:
             raise refusals.foreign_experiment(tenant_id, wanted)
         return experiment
 
@@ -173,4 +174,4 @@ class Experiments:
     def tenant_of_id(self, mlflow_id: str) -> str:
         """Whose the experiment with this MLflow id is."""
         experiment = self._connection.experiment(mlflow_id)
-        return labels.tenant_of(experiment.name, experiment.tags)
+        return tenant_of(experiment.name, experiment.tags)

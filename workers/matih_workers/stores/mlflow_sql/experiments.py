@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from matih_schemas import tags
 from matih_schemas.identity import mlflow_experiment_name
+from matih_schemas.mlflow_names import tenant_of
 from matih_workers.stores import labels, refusals
 from matih_workers.stores.labels import ACTIVE, DELETED
 from matih_workers.stores.mlflow_sql import tables
@@ -40,7 +41,7 @@ class SqlExperiment:
     @property
     def tenant_id(self) -> str:
         """Whose it is."""
-        return labels.tenant_of(self.name, self.tags)
+        return tenant_of(self.name, self.tags)
 
 
 class Experiments:
