@@ -1,0 +1,130 @@
+"""Events onto the topic, for requests: durable before the answer, or refused within a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from matih_api.problems import Problem, unavailable
+from matih_kafka.errors import BrokerUnavailable, KafkaError, RecordRejected
+from matih_kafka.publisher import Record
+from matih_schemas import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matih_kafka.publisher import Publisher
+    from matih_schemas.events import TrackingEvent
+
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS: Final = 0.5
+"""Between two tries to connect."""
+RETRY_AFTER: Final = 2
+
+
+def record_of(event: TrackingEvent, more: Sequence[tuple[str, bytes]] = ()) -> Record:
+    """The record of an event, with further headers."""
+    return Record(codec.event_key(event), codec.encode(event), (*codec.headers(event), *more))
+
+
+class EventPublisher:
+    """Publishes for many requests at once, over one connection that it keeps up by itself.
+
+    Records of one key stand on the topic in the order of the calls. A call that fails may have been published all the
+    same, where the broker's answer was lost: whoever repeats it has to send the same ids.
+    """
+
+    def __init__(self, publisher: Publisher, patience: float = 2.0) -> None:
+        """Connects with `start`.
+
+        Args:
+            publisher: what carries the records.
+            patience: seconds that a request waits for Kafka; after that it is refused, and so is every other until
+                there is a new connection.
+        """
+        self._publisher = publisher
+        self._patience = patience
+        self._problem: str | None = "not connected yet"
+        self._connecting: asyncio.Task[None] | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be published now; None if it can."""
+        return self._problem
+
+    async def start(self) -> None:
+        """Begins to connect; waits for the first try, for as long as a request would."""
+        self._connect_anew()
+        if self._connecting is not None:
+            await asyncio.wait([self._connecting], timeout=self._patience)
+
+    async def close(self) -> None:
+        """Ends the connection; what was not acknowledged by now fails."""
+        self._problem = "closed"
+        if self._connecting is not None:
+            self._connecting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._connecting
+        await self._publisher.close()
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        """Returns once all in-sync replicas have all of the records.
+
+        Raises:
+            Problem: 503, Kafka can't be reached or does not answer in time; 413, a record is too large for the topic.
+        """
+        self._refuse_while_broken()
+        try:
+            futures = [self._publisher.send(record) for record in records]
+        except BrokerUnavailable as error:
+            raise self._broken(str(error)) from error
+        _, late = await asyncio.wait(futures, timeout=self._patience) if futures else (set(), set())
+        if late:
+            raise self._broken(f"no acknowledgement within {self._patience:g} s")
+        for future in futures:
+            if (found := future.exception()) is not None:
+                raise self._answer(found)
+
+    def _answer(self, error: BaseException) -> Problem:
+        if isinstance(error, RecordRejected):
+            self._connect_anew()  # the publisher goes no further after a failure
+            return Problem(413, "event-too-large", str(error))
+        return self._broken(str(error))
+
+    def _refuse_while_broken(self) -> None:
+        if self._problem is not None:
+            raise _refusal(self._problem)
+        since = self._publisher.waiting_since
+        if since is not None and time.monotonic() - since > self._patience:
+            raise self._broken(f"no acknowledgement within {self._patience:g} s")
+
+    def _broken(self, why: str) -> Problem:
+        if self._problem is None:
+            logger.warning("Kafka takes no events: %s", why)
+            self._problem = why
+        self._connect_anew()
+        return _refusal(why)
+
+    def _connect_anew(self) -> None:
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        while True:
+            try:
+                await self._publisher.connect()
+                break
+            except KafkaError as error:
+                self._problem = str(error)
+            await asyncio.sleep(PAUSE_SECONDS)
+        if self._problem is not None:
+            logger.info("Kafka takes events")
+        self._problem = None
+
+
+def _refusal(why: str) -> Problem:
+    return unavailable("event-log-unavailable", f"nothing was taken: {why}; try again", RETRY_AFTER)
