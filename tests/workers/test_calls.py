@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.workers.journals import START
 
-from matih_workers.changes import Metric, StatusChange, StatusOrder
+from matih_schemas.status import StatusOrder
+from matih_workers.changes import Metric, StatusChange
 from matih_workers.merge import RunWrites
 from matih_workers.stores.calls import CHARACTERS_MAX, first_calls, last_calls
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.workers.journals import START, Entry, Producer
 from tests.workers.views import Bench, MemoryBench, MlflowBench, View
 
-from matih_workers.changes import StatusOrder
+from matih_schemas.status import StatusOrder
 from matih_workers.operations import operations
 
 if TYPE_CHECKING:

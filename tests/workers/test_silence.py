@@ -15,7 +15,7 @@ from matih_workers.reaper.silence import Partition, Sign
 from matih_workers.reaper.ticks import tick
 
 if TYPE_CHECKING:
-    from matih_workers.changes import StatusOrder
+    from matih_schemas.status import StatusOrder
 
 T0 = 1_700_000_000_000
 MINUTE = 60_000

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from matih_schemas.status import StatusOrder
 
 RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 Lifecycle = Literal["delete", "restore"]
-
-RUNNING_CLASS: Final = 0
-"""Begun, heard of, or silent: of these the latest holds. A death that the kernel told, and a said end, stand above."""
-INFERRED_CLASS: Final = 1
-EXPLICIT_CLASS: Final = 2
 
 
 class Metric(NamedTuple):
@@ -29,28 +27,6 @@ class Tag(NamedTuple):
     sequence: int
     key: str
     value: str
-
-
-class StatusOrder(NamedTuple):
-    """What decides between two statuses of a run: the greater one holds, in whatever order they arrive."""
-
-    attempt: int
-    rank: int
-    occurred_at: int
-    event_id: str
-
-    def text(self) -> str:
-        """The form in which it stands in the tag `matih.status`."""
-        return ",".join(map(str, self))
-
-    @classmethod
-    def parse(cls, text: str) -> StatusOrder | None:
-        """The order in a tag's text; None if somebody else wrote something else there."""
-        parts = text.split(",", 3)
-        try:
-            return cls(int(parts[0]), int(parts[1]), int(parts[2]), parts[3])
-        except (ValueError, IndexError):
-            return None
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from matih_schemas import tags
 from matih_schemas.limits import TAG_VALUE_MAX
-from matih_workers.changes import Creation, Logged, Metric, RunChange, StatusChange, StatusOrder
+from matih_schemas.status import StatusOrder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from matih_workers.changes import Creation, Logged, Metric, RunChange, StatusChange
 
 CONFLICTS_MAX: Final = 50
 RUN_NAME: Final = "mlflow.runName"

@@ -10,10 +10,8 @@ from matih_schemas import events, tags
 from matih_schemas.errors import InvalidEvent, InvalidName, NewerSchema
 from matih_schemas.identity import check_experiment_name
 from matih_schemas.limits import PARAM_VALUE_MAX, RUN_NAME_MAX, TAG_VALUE_MAX
+from matih_schemas.status import StatusOrder, status_order
 from matih_workers.changes import (
-    EXPLICIT_CLASS,
-    INFERRED_CLASS,
-    RUNNING_CLASS,
     Change,
     Creation,
     ExperimentChange,
@@ -22,7 +20,6 @@ from matih_workers.changes import (
     Metric,
     RunChange,
     StatusChange,
-    StatusOrder,
     Tag,
 )
 from matih_workers.checks import (
@@ -63,12 +60,12 @@ def _run_created(event: events.TrackingEvent, payload: events.RunCreated) -> Run
         parent_run_id=_parent(payload),
         tags=_run_tags(event, payload, problems),
     )
-    order = StatusOrder(payload.attempt, RUNNING_CLASS, event.occurred_at, event.event_id)
+    order = status_order(event)
     return RunChange(
         event.tenant_id,
         check_identifier(payload.run_id, "run id"),
         creation=creation,
-        status=StatusChange(order, "RUNNING") if payload.owner else None,
+        status=StatusChange(order, "RUNNING") if order is not None else None,
         problems=problems.all(),
     )
 
@@ -174,17 +171,15 @@ def _entry(group: events.EntryGroup, entry: int) -> str:
 def _run_ended(event: events.TrackingEvent, payload: events.RunEnded) -> RunChange:
     _check_producer(payload.producer_id, payload.sequence)
     logged = Logged(payload.producer_id, payload.sequence, payload.sequence)
-    status = None
-    if payload.owner:
-        status = _ended(event, payload)
+    order, status = status_order(event), None
+    if order is not None:
+        status = _ended(order, payload)
     elif payload.rank is not None:
         logged.tags.append(Tag(payload.sequence, tags.rank(payload.rank), payload.status))
     return RunChange(event.tenant_id, check_identifier(payload.run_id, "run id"), logged=(logged,), status=status)
 
 
-def _ended(event: events.TrackingEvent, payload: events.RunEnded) -> StatusChange:
-    rank = RUNNING_CLASS if payload.silent else INFERRED_CLASS if payload.inferred else EXPLICIT_CLASS
-    order = StatusOrder(payload.attempt, rank, event.occurred_at, event.event_id)
+def _ended(order: StatusOrder, payload: events.RunEnded) -> StatusChange:
     reason = payload.reason.replace("\x00", "\ufffd")[:TAG_VALUE_MAX]
     return StatusChange(order, payload.status, max(1, payload.end_time), reason)
 
@@ -233,9 +228,9 @@ def _experiment_restored(event: events.TrackingEvent, payload: events.Experiment
 
 def _heartbeat(event: events.TrackingEvent, payload: events.Heartbeat) -> RunChange | None:
     """The owner's sign of life takes back an end that was inferred from silence: of the two the later holds."""
-    if not payload.owner:
+    order = status_order(event)
+    if order is None:
         return None
-    order = StatusOrder(payload.attempt, RUNNING_CLASS, event.occurred_at, event.event_id)
     run_id = check_identifier(payload.run_id, "run id")
     return RunChange(event.tenant_id, run_id, status=StatusChange(order, "RUNNING"), sign_of_life=True)
 
