@@ -10,6 +10,7 @@ import signal
 import tempfile
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from matih_kafka.admin import create_topics
@@ -30,6 +31,9 @@ def pytest_configure() -> None:
         if name.startswith(FOREIGN) and name not in KEPT:
             del os.environ[name]
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    # A time that an example may take would be a timing asserted: a loaded machine fails it.
+    hypothesis.settings.register_profile("matih", deadline=None)
+    hypothesis.settings.load_profile("matih")
     # Where a test names no spool and no broker: not the user's own state, and nobody's broker.
     os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="matih-tests-")
     os.environ["KAFKA_BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
