@@ -10,11 +10,11 @@ import pytest
 from tests.workers.journals import START, Entry, Producer, experiment_event
 
 from matih_schemas import events
+from matih_schemas.checks import key_problem
 from matih_schemas.errors import InvalidEvent, NewerSchema
 from matih_schemas.examples import examples
 from matih_schemas.status import StatusOrder
 from matih_workers.changes import Metric, RunChange
-from matih_workers.checks import key_problem
 from matih_workers.operations import operations
 
 if TYPE_CHECKING:

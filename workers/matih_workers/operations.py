@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from matih_schemas import events, tags
+from matih_schemas.checks import key_problem, tag_problem, value_problem
 from matih_schemas.errors import InvalidEvent, InvalidName, NewerSchema
 from matih_schemas.identity import check_experiment_name
 from matih_schemas.limits import PARAM_VALUE_MAX, RUN_NAME_MAX, TAG_VALUE_MAX
@@ -27,9 +28,6 @@ from matih_workers.checks import (
     check_identifier,
     kept_location,
     kept_tags,
-    key_problem,
-    tag_problem,
-    value_problem,
 )
 
 NOTE: Final = "mlflow.note.content"

@@ -1,0 +1,130 @@
+"""What the API knows of the topic: events that are not applied yet, keys of requests, runs it has met."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from matih_api.pending.keys import HEADER, RequestKey, SeenKeys
+from matih_api.pending.overlay import Overlay, pending
+from matih_schemas import events, tags
+from matih_schemas.status import StatusOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matih_schemas.events import TrackingEvent
+    from matih_tracking.reading.views import RunView
+
+ORIGIN: Final = "matih_api"
+"""The header of records that an API has acknowledged."""
+KEYS_MAX: Final = 200_000
+RUNS_MAX: Final = 50_000
+TRUST_SECONDS: Final = 10.0
+"""So long a run that was met is taken to be as it was: what is done to it in MLflow itself is seen after that."""
+_TYPE: Final = "ce_type"
+_LIFECYCLES: Final = (
+    events.ExperimentDeleted,
+    events.ExperimentRestored,
+    events.RunDeleted,
+    events.RunRestored,
+    events.RunCreated,
+)
+
+
+class RunFacts(NamedTuple):
+    """What a write has to know of a run.
+
+    Attributes:
+        attempt: ms since the epoch at which its owner began; None if that is not known.
+        start_time: ms since the epoch.
+    """
+
+    run_id: str
+    tenant_id: str
+    experiment_id: str
+    deleted: bool
+    attempt: int | None
+    start_time: int
+
+    @classmethod
+    def of(cls, run: RunView) -> RunFacts:
+        """The facts of a run as it was read."""
+        order = StatusOrder.parse(run.tags.get(tags.STATUS, ""))
+        attempt = order.attempt if order is not None else None
+        return cls(run.run_id, run.tenant_id, run.experiment_id, run.stage == "deleted", attempt, run.start_time)
+
+
+class Pendings:
+    """Told by the topic, asked by requests; for one event loop.
+
+    What is applied is kept a little longer, so that a read of MLflow that began before never falls between the two.
+    """
+
+    def __init__(self, most_bytes: int, grace: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Empty.
+
+        Args:
+            most_bytes: of memory for events.
+            grace: seconds that an applied event is kept: longer than any read takes.
+            clock: gives seconds.
+        """
+        self.overlay = Overlay(most_bytes)
+        self.keys = SeenKeys(KEYS_MAX)
+        self._grace = grace
+        self._clock = clock
+        self._applied: deque[tuple[float, int, int]] = deque()
+        self._done: dict[int, int] = {}
+        self._runs: OrderedDict[str, tuple[float, RunFacts]] = OrderedDict()
+
+    def take(self, partition: int, records: list[Any]) -> None:
+        """See `Follower.take`."""
+        for record in records:
+            headers = dict(record.headers)
+            ours = ORIGIN in headers
+            if ours and (key := RequestKey.parse(headers.get(HEADER, b""))) is not None:
+                self.keys.add(key)
+            if record.value is None or record.key is None or record.offset < self._done.get(partition, 0):
+                continue
+            kind = headers.get(_TYPE, b"").decode(errors="replace").rpartition(".")[2]
+            one = pending(partition, record.offset, record.key, record.value, kind, ours=ours)
+            if one is not None:
+                self.overlay.put(one)
+                if one.event is not None:
+                    self._forget(one.event)
+        self._prune()
+
+    def committed(self, partition: int, end: int) -> None:
+        """See `Follower.committed`."""
+        if end > self._done.get(partition, 0):
+            self._done[partition] = end
+            self._applied.append((self._clock() + self._grace, partition, end))
+        self._prune()
+
+    def remember(self, facts: RunFacts) -> None:
+        """A run was met."""
+        self._runs[facts.run_id] = (self._clock() + TRUST_SECONDS, facts)
+        self._runs.move_to_end(facts.run_id)
+        while len(self._runs) > RUNS_MAX:
+            self._runs.popitem(last=False)
+
+    def run(self, run_id: str) -> RunFacts | None:
+        """A run that was met lately, and that no event has touched since."""
+        until, facts = self._runs.get(run_id, (0.0, None))
+        return facts if self._clock() < until else None
+
+    def _forget(self, event: TrackingEvent) -> None:
+        payload = event.payload
+        if isinstance(payload, _LIFECYCLES):
+            run_id = getattr(payload, "run_id", None)
+            if run_id is None:
+                self._runs.clear()
+            else:
+                self._runs.pop(run_id, None)
+
+    def _prune(self) -> None:
+        now = self._clock()
+        while self._applied and self._applied[0][0] <= now:
+            _, partition, end = self._applied.popleft()
+            self.overlay.applied(partition, end)
