@@ -17,7 +17,7 @@ demo: setup ## the whole pipe on real servers, real training, faults, and the pr
 test: setup ## all tests but the long ones, on real servers
 	@$(BIN)/python -m pytest -m "not soak" $(ARGS)
 
-soak: setup ## the long tests: each kill at 5 seeded random moments
+soak: setup ## the long tests: each kill at 5 seeded random moments, other releases of MLflow
 	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 check: setup ## formatting, lint, types, import rules

