@@ -1,0 +1,66 @@
+"""MLflow is upgraded, under a worker, to tables that it does not know: it waits, says so, and goes on by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+from tests.waiting import until
+from tests.workers.pipe import Pipe
+from tests.workers.test_loop import compare, trained
+
+from matih_local import mlflow_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+UNKNOWN = "ffffffffffff"
+
+
+@pytest.fixture
+def pipe(kafka: str, events_topic: str, postgres: str, tmp_path: Path) -> Iterator[Pipe]:
+    mlflow_schema.main(postgres)
+    pipe = Pipe(kafka, events_topic, postgres, tmp_path)
+    yield pipe
+    pipe.close()
+
+
+def marked(database: str, revision: str) -> str:
+    """Says that the tables are of that revision; returns the one that they were of."""
+    engine = sa.create_engine(database)
+    with engine.begin() as connection:
+        before = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one()
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+    engine.dispose()
+    return str(before)
+
+
+def test_a_worker_keeps_its_events_until_the_revision_is_known_again(pipe: Pipe) -> None:
+    producers, events = trained(runs=3, events=6, points=200)
+    pipe.publish(events[:8])
+    pipe.start(MATIH_WORKER_BACKOFF_MAX="0.5")
+    pipe.settled()
+    settled = pipe.published
+
+    known = marked(pipe.store_uri, UNKNOWN)
+    pipe.publish(events[8:])
+    until(lambda: pipe.status()["store"]["state"] == "down", "the outage is seen")
+    ready = pipe.page("/readyz")
+    assert ready is not None
+    assert not ready["ready"]
+    assert f"tables of revision {UNKNOWN}" in ready["problems"][0]
+    assert pipe.page("/healthz") == {"status": "alive"}
+    retries = pipe.status()["retries"]
+    until(lambda: pipe.status()["retries"] > retries + 2, "more tries")
+    said = [line for line in pipe.log().splitlines() if UNKNOWN in line]
+    assert len(said) == 1, "an outage is one line, not one per try"
+    assert "upgrade matih-tracking, or set MATIH_STORE=client" in said[0]
+    assert pipe.committed() == settled
+
+    marked(pipe.store_uri, known)
+    report = pipe.settled()
+    assert (report["dead_letters"], report["store"]["state"]) == ({}, "up")
+    assert (pipe.page("/readyz") or {})["ready"]
+    compare(pipe, producers)
