@@ -21,6 +21,9 @@ class ApiSettings(BaseSettings):
         processes: how many processes answer requests.
         tenant: the tenant of creations and lists that name none, in open mode.
         tracking_uri: where runs are read: MLflow's database (fast), or its server.
+        mlflow_url: the address of MLflow's page, for the links to runs; MLFLOW_TRACKING_URI if that is http.
+        worker_group: the workers' consumer group: what it has committed is in MLflow.
+        idempotency_window: seconds for which a repeated request is known by its Idempotency-Key, also after a restart.
         read_timeout: seconds that one read of MLflow may take.
         kafka_timeout: seconds that a request waits for Kafka before it is refused with 503.
         visible_timeout: seconds that a creation waits to be seen in MLflow before it is answered with 202.
@@ -42,6 +45,11 @@ class ApiSettings(BaseSettings):
         default=DEFAULT_TRACKING_URI,
         validation_alias=AliasChoices("MATIH_API_TRACKING_URI", "MLFLOW_TRACKING_URI", "tracking_uri"),
     )
+    mlflow_url: str = ""
+    worker_group: str = Field(
+        default="matih-ingest", min_length=1, validation_alias=AliasChoices("MATIH_WORKER_GROUP", "worker_group")
+    )
+    idempotency_window: float = Field(default=600.0, ge=0)
     read_timeout: float = Field(default=5.0, gt=0)
     kafka_timeout: float = Field(default=2.0, gt=0)
     visible_timeout: float = Field(default=2.0, ge=0)
@@ -62,6 +70,9 @@ def api_settings() -> ApiSettings:
         InvalidSettings: one of them can't be; the message names the variable.
     """
     try:
-        return ApiSettings()
+        found = ApiSettings()
     except ValidationError as error:
         raise invalid_settings(error, "MATIH_API_") from None
+    if found.mlflow_url or not found.tracking_uri.startswith(("http://", "https://")):
+        return found
+    return found.model_copy(update={"mlflow_url": found.tracking_uri})

@@ -68,6 +68,7 @@ class TopicFollowing:
         self._back = back
         self._places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
         self._consumer: Any = None
+        self._asker: Any = None  # a fetch may be answered late on purpose, and what is asked behind it waits
         self._positions: dict[TopicPartition, int] = {}
         self._moved = asyncio.Event()
         self._asking: asyncio.Task[Mapping[TopicPartition, int]] | None = None
@@ -112,53 +113,56 @@ class TopicFollowing:
         if before is not None:
             await asyncio.wait([before])
         self._asking, self._next = self._next, None
-        if self._consumer is None or self.problem is not None:
+        if self._asker is None or self.problem is not None:
             raise asyncio.TimeoutError
-        ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(self._places)
+        ends: Mapping[TopicPartition, int] = await self._asker.end_offsets(self._places)
         return ends
 
     async def _follow(self) -> None:
-        consumer = AIOKafkaConsumer(
-            group_id=self._group,  # to be told its offsets; nobody joins a group by `assign`
+        self._asker, self._consumer = self._client(), self._client()
+        await self._asker.start()
+        await self._consumer.start()
+        starts = {place: await self._start_of(place) for place in self._places}
+        self._consumer.assign(self._places)
+        for place, start in starts.items():
+            self._consumer.seek(place, start)
+            self._positions[place] = start
+        watching = asyncio.create_task(self._watch_group())
+        try:
+            self._note(None)
+            while not watching.done():
+                await self._take(await self._consumer.getmany(timeout_ms=_POLL_MS))
+            await watching
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+
+    def _client(self) -> Any:
+        return AIOKafkaConsumer(
+            group_id=self._group,  # to be told its offsets; nobody joins a group without `subscribe`
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             request_timeout_ms=_REQUEST_MS,
             fetch_max_wait_ms=_POLL_MS,
             **self._settings.client_options(),
         )
-        self._consumer = consumer
-        await consumer.start()
-        consumer.assign(self._places)
-        for place in self._places:
-            await self._begin(place)
-        watching = asyncio.create_task(self._watch_group())
-        try:
-            self._note(None)
-            while not watching.done():
-                await self._take(await consumer.getmany(timeout_ms=_POLL_MS))
-            await watching
-        finally:
-            watching.cancel()
-            await asyncio.wait([watching])
 
-    async def _begin(self, place: TopicPartition) -> None:
+    async def _start_of(self, place: TopicPartition) -> int:
         """At the group's offset, or before it by time; after an outage where it was."""
-        done = await self._consumer.committed(place)
+        done = await self._asker.committed(place)
         if done is not None:
             self._follower.committed(place.partition, done)
-        start = self._positions.get(place)
-        if start is None:
-            first = (await self._consumer.beginning_offsets([place]))[place]
-            start = max(first, min(done or 0, await self._offset_before(place)))
-        self._consumer.seek(place, start)
-        self._positions[place] = start
+        if place in self._positions:
+            return self._positions[place]
+        first = (await self._asker.beginning_offsets([place]))[place]
+        return max(int(first), min(done or 0, await self._offset_before(place)))
 
     async def _offset_before(self, place: TopicPartition) -> int:
         since = int((time.time() - self._back) * 1000)
-        found = (await self._consumer.offsets_for_times({place: since}))[place]
+        found = (await self._asker.offsets_for_times({place: since}))[place]
         if found is not None:
             return int(found.offset)
-        return int((await self._consumer.end_offsets([place]))[place])
+        return int((await self._asker.end_offsets([place]))[place])
 
     async def _take(self, batches: Mapping[TopicPartition, list[Any]]) -> None:
         for place, records in batches.items():
@@ -171,15 +175,16 @@ class TopicFollowing:
         while True:
             await asyncio.sleep(COMMITTED_SECONDS)
             for place in self._places:
-                done = await self._consumer.committed(place)
+                done = await self._asker.committed(place)
                 if done is not None:
                     self._follower.committed(place.partition, done)
 
     async def _disconnect(self) -> None:
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
+        clients = [client for client in (self._consumer, self._asker) if client is not None]
+        self._consumer = self._asker = None
+        for client in clients:
             with suppress(*_OUTAGES):
-                await asyncio.wait_for(consumer.stop(), PAUSE_SECONDS)
+                await asyncio.wait_for(client.stop(), PAUSE_SECONDS)
 
     def _note(self, problem: str | None) -> None:
         if problem is not None and self.problem is None:

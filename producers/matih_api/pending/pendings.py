@@ -12,15 +12,16 @@ from matih_schemas import events, tags
 from matih_schemas.status import StatusOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from matih_schemas.events import TrackingEvent
-    from matih_tracking.reading.views import RunView
+    from matih_tracking.reading.views import ExperimentView, RunView
 
 ORIGIN: Final = "matih_api"
 """The header of records that an API has acknowledged."""
 KEYS_MAX: Final = 200_000
 RUNS_MAX: Final = 50_000
+EXPERIMENTS_MAX: Final = 10_000
 TRUST_SECONDS: Final = 10.0
 """So long a run that was met is taken to be as it was: what is done to it in MLflow itself is seen after that."""
 _TYPE: Final = "ce_type"
@@ -77,6 +78,7 @@ class Pendings:
         self._applied: deque[tuple[float, int, int]] = deque()
         self._done: dict[int, int] = {}
         self._runs: OrderedDict[str, tuple[float, RunFacts]] = OrderedDict()
+        self._experiments: OrderedDict[str, ExperimentView] = OrderedDict()
 
     def take(self, partition: int, records: list[Any]) -> None:
         """See `Follower.take`."""
@@ -109,10 +111,22 @@ class Pendings:
         while len(self._runs) > RUNS_MAX:
             self._runs.popitem(last=False)
 
-    def run(self, run_id: str) -> RunFacts | None:
+    def run(self, run_id: str, *, however_old: bool = False) -> RunFacts | None:
         """A run that was met lately, and that no event has touched since."""
         until, facts = self._runs.get(run_id, (0.0, None))
-        return facts if self._clock() < until else None
+        return facts if however_old or self._clock() < until else None
+
+    def meet_experiment(self, experiment: ExperimentView) -> None:
+        """An experiment was met."""
+        self._experiments[experiment.experiment_id] = experiment
+        self._experiments.move_to_end(experiment.experiment_id)
+        while len(self._experiments) > EXPERIMENTS_MAX:
+            self._experiments.popitem(last=False)
+
+    def met_experiment(self, tenants: Collection[str] | None, experiment_id: str) -> ExperimentView | None:
+        """An experiment as it was met last, for while MLflow can't be asked."""
+        found = self._experiments.get(experiment_id)
+        return found if found is None or tenants is None or found.tenant_id in tenants else None
 
     def _forget(self, event: TrackingEvent) -> None:
         payload = event.payload

@@ -1,0 +1,140 @@
+"""Lists: MLflow's page, with what is acknowledged and not in MLflow yet.
+
+What MLflow does not have yet stands where its order puts it on the first page. A later page may then overlap with the
+one before by as many runs as were applied meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from matih_api.presenting import is_number
+from matih_api.problems import FieldError, invalid
+from matih_tracking.reading.queries import RunQuery, SortKey
+from matih_tracking.reading.views import ExperimentView, Page, RunView
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from matih_api.objects import Objects
+    from matih_tracking.reading.queries import ExperimentQuery
+
+PENDING_MAX: Final = 1_000
+"""So many runs or experiments that are not in MLflow yet are looked at, the newest."""
+NEWEST_FIRST: Final = SortKey()
+
+
+async def experiments(
+    objects: Objects, tenants: Collection[str] | None, query: ExperimentQuery
+) -> Page[ExperimentView]:
+    """A page of experiments.
+
+    Raises:
+        Problem: 503.
+    """
+    await objects.fresh()
+    stored = await objects.reads.call(objects.reads.reader.experiments, tenants, query)
+    kept = [found for one in stored.items if _is_wanted(found := objects.folded_experiment(one), query)]
+    new = [one for one in await _new_experiments(objects, tenants) if _is_wanted(one, query)]
+    total = stored.total - (len(stored.items) - len(kept)) + len(new)
+    items = [*new, *kept] if query.offset == 0 else kept
+    return Page(items[: query.limit], total)
+
+
+async def runs(objects: Objects, tenants: Collection[str] | None, query: RunQuery) -> Page[RunView]:
+    """A page of runs.
+
+    Raises:
+        Problem: 503.
+    """
+    await objects.fresh()
+    stored = await objects.reads.call(objects.reads.reader.runs, tenants, query)
+    kept = [found for one in stored.items if _fits(found := objects.folded(one), query)]
+    new = [one for one in await new_runs(objects, tenants, query.experiment_id) if _fits(one, query)]
+    total = stored.total - (len(stored.items) - len(kept)) + len(new)
+    items = in_order([*new, *kept], query.sort) if query.offset == 0 and new else kept
+    return Page(items[: query.limit], total)
+
+
+async def new_runs(objects: Objects, tenants: Collection[str] | None, experiment_id: str | None) -> list[RunView]:
+    """The runs that are acknowledged and not in MLflow yet.
+
+    Raises:
+        Problem: 503.
+    """
+    pending = objects.pendings.overlay.runs(tenants, experiment_id)[-PENDING_MAX:]
+    if not pending:
+        return []
+    query = RunQuery(run_ids=tuple(pending), stage="all", limit=PENDING_MAX)
+    stored = await objects.reads.call(objects.reads.reader.runs, tenants, query)
+    there = {run.run_id for run in stored.items}
+    found = [objects.pending_run(tenants, run_id) for run_id in pending if run_id not in there]
+    return in_order([run for run in found if run is not None], NEWEST_FIRST)
+
+
+def in_order(some: Sequence[RunView], sort: SortKey) -> list[RunView]:
+    """Runs as a reader sorts them: missing values and NaN last in both orders; ties by start time, then id."""
+    ordered = sorted(some, key=lambda run: (run.start_time, run.run_id), reverse=sort.descending)
+    there = [run for run in ordered if _is_there(sort_value(run, sort))]
+    missing = [run for run in ordered if not _is_there(sort_value(run, sort))]
+    return [*sorted(there, key=lambda run: sort_value(run, sort), reverse=sort.descending), *missing]
+
+
+def sort_value(run: RunView, sort: SortKey) -> Any:
+    """What the run is sorted by; None if it has no such thing."""
+    if sort.kind == "metric":
+        return run.metrics[sort.key].value if sort.key in run.metrics else None
+    if sort.kind in ("param", "tag"):
+        return (run.params if sort.kind == "param" else run.tags).get(sort.key)
+    if sort.key == "duration":
+        return None if run.end_time is None else run.end_time - run.start_time
+    return getattr(run, sort.key)
+
+
+def _is_there(value: Any) -> bool:
+    return is_number(value) if isinstance(value, float) else value is not None
+
+
+def _fits(run: RunView, query: RunQuery) -> bool:
+    return query.stage in ("all", run.stage) and query.status in (None, run.status)
+
+
+def _is_wanted(one: ExperimentView, query: ExperimentQuery) -> bool:
+    return query.stage in ("all", one.stage) and query.search.lower() in one.name.lower()
+
+
+async def _new_experiments(objects: Objects, tenants: Collection[str] | None) -> list[ExperimentView]:
+    pending = objects.pendings.overlay.experiments(tenants)[-PENDING_MAX:]
+    reader = objects.reads.reader
+    stored = await asyncio.gather(*(objects.reads.call(reader.experiment, tenants, one) for one in pending))
+    missing = [one for one, found in zip(pending, stored, strict=True) if found is None]
+    found = [objects.pending_experiment(tenants, one) for one in missing]
+    return sorted((one for one in found if one is not None), key=lambda one: -one.created_at)
+
+
+def effective(limit: int, most: int) -> int:
+    """The limit that is used: one above the greatest is cut to it."""
+    return min(limit, most)
+
+
+def sort_key(text: str, order: str) -> SortKey:
+    """What `sort_by` and `order` say: `metrics.f1`, params.`a.b`, `tags.x`, `start_time`, ...
+
+    Raises:
+        Problem: 422.
+    """
+    attributes = {"start_time": "start_time", "created_at": "start_time", "end_time": "end_time"}
+    attributes |= {"duration_seconds": "duration", "status": "status", "name": "name"}
+    if order.lower() not in ("asc", "desc"):
+        raise invalid(f"order {order[:80]!r}: use asc or desc", FieldError(("query", "order"), "asc or desc"))
+    descending = order.lower() == "desc"
+    if text in attributes:
+        return SortKey("attribute", attributes[text], descending)
+    kind, dot, key = text.partition(".")
+    kinds = {"metrics": "metric", "params": "param", "parameters": "param", "tags": "tag"}
+    key = key[1:-1] if len(key) > 1 and key[0] == key[-1] == "`" else key
+    if not dot or kind not in kinds or not key:
+        known = f"metrics.NAME, params.NAME, tags.NAME, {', '.join(attributes)}"
+        raise invalid(f"sort_by {text[:80]!r}: use one of {known}", FieldError(("query", "sort_by"), known))
+    return SortKey(kinds[kind], key, descending)  # type: ignore[arg-type]

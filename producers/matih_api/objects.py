@@ -1,0 +1,227 @@
+"""Experiments and runs as they are for whoever asks now: what MLflow has, and what is acknowledged and on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from matih_api.pending.fold import fold_experiment, fold_run
+from matih_api.pending.pendings import RunFacts
+from matih_api.problems import Problem, unavailable
+from matih_api.reads import is_outage
+from matih_schemas.identity import experiment_id
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from matih_api.pending.pendings import Pendings
+    from matih_api.reads import Reads
+    from matih_tracking.reading.views import ExperimentView, RunView
+
+CATCH_UP_SECONDS: Final = 2.0
+POLL_SECONDS: Final = (0.02, 0.02, 0.03, 0.05, 0.08, 0.12)
+"""How long between two looks whether something is visible; the last for ever."""
+
+
+Seen = TypeVar("Seen")
+
+
+class Following(Protocol):
+    """Whether all is known that stood on the topic at a moment (`matih_kafka.following.TopicFollowing`)."""
+
+    problem: str | None
+
+    async def caught_up(self, timeout: float) -> bool:
+        """Waits until all is taken that stands on the topic now; False if that is not so in time."""
+
+
+class Objects:
+    """Finds. What was acknowledged by any API process before the call is found, or the answer is 503."""
+
+    def __init__(self, reads: Reads, following: Following, pendings: Pendings) -> None:
+        self.reads = reads
+        self.pendings = pendings
+        self._following = following
+
+    async def experiment(self, tenants: Collection[str] | None, which: str) -> ExperimentView | None:
+        """The experiment with this id.
+
+        Raises:
+            Problem: 503, MLflow can't be read; or Kafka can't, and it is not there without what Kafka may hold.
+        """
+        fresh = await self.fresh()
+        stored = await self.reads.call(self.reads.reader.experiment, tenants, which)
+        found = self._folded_experiment(tenants, stored.experiment_id if stored else dashed(which), stored)
+        self._check_fresh(found, fresh)
+        return found
+
+    async def experiment_for_write(self, tenants: Collection[str] | None, which: str) -> ExperimentView | None:
+        """As `experiment`; while MLflow is away as it was met last.
+
+        Raises:
+            Problem: 503, Kafka can't be asked; or MLflow can't, and nobody here has met the experiment.
+        """
+        try:
+            found = await self.experiment(tenants, which)
+        except Problem as problem:
+            if not is_outage(problem):
+                raise
+            met = self.pendings.met_experiment(tenants, dashed(which))
+            found = self._folded_experiment(tenants, dashed(which), met)
+            if found is None:
+                raise
+        if found is not None:
+            self.pendings.meet_experiment(found)
+        return found
+
+    async def experiment_named(self, tenant: str, name: str) -> ExperimentView | None:
+        """The tenant's experiment that has this name, or had it; None also where MLflow is away and nobody knows.
+
+        Raises:
+            Problem: 503, Kafka can't be asked.
+        """
+        await self.must_be_fresh()
+        stored = None
+        try:
+            stored = await self.reads.call(self.reads.reader.experiment_named, tenant, name)
+        except Problem as problem:
+            if not is_outage(problem):
+                raise
+        renamed = self.pendings.overlay.experiment_named(tenant, name)
+        wanted = renamed or (stored.experiment_id if stored else experiment_id(tenant, name))
+        if stored is not None and stored.experiment_id != wanted:
+            stored = None
+        return self._folded_experiment({tenant}, wanted, stored)
+
+    async def run(self, tenants: Collection[str] | None, which: str) -> RunView | None:
+        """The run with this id.
+
+        Raises:
+            Problem: as `experiment`.
+        """
+        fresh = await self.fresh()
+        stored = await self.reads.call(self.reads.reader.run, tenants, which)
+        found = self._folded_run(tenants, stored.run_id if stored else plain(which), stored)
+        self._check_fresh(found, fresh)
+        return found
+
+    async def run_for_write(self, tenants: Collection[str] | None, which: str) -> RunFacts | None:
+        """What a write has to know of the run; None: it is not there.
+
+        Raises:
+            Problem: 503, Kafka can't be asked; or MLflow can't, and nobody here has met the run (`is_outage`).
+        """
+        await self.must_be_fresh()
+        known = self.pendings.run(plain(which))
+        if known is None:
+            known = await self._look_for_run(tenants, which)
+        return known if known is None or tenants is None or known.tenant_id in tenants else None
+
+    async def _look_for_run(self, tenants: Collection[str] | None, which: str) -> RunFacts | None:
+        try:
+            stored = await self.reads.call(self.reads.reader.run, tenants, which)
+        except Problem as problem:
+            found = self._folded_run(tenants, plain(which), None)
+            met = RunFacts.of(found) if found is not None else self.pendings.run(plain(which), however_old=True)
+            if met is None or not is_outage(problem):
+                raise
+            return met
+        found = self._folded_run(tenants, stored.run_id if stored else plain(which), stored)
+        if found is None:
+            return None
+        facts = RunFacts.of(found)
+        self.pendings.remember(facts)
+        return facts
+
+    async def visible_experiment(self, tenant: str, wanted: str, seconds: float) -> ExperimentView | None:
+        """Waits until MLflow shows the experiment; None if it does not in time."""
+        reader = self.reads.reader
+        return await visible(lambda: self.reads.call(reader.experiment, {tenant}, wanted), seconds)
+
+    async def visible_run(
+        self, tenant: str, wanted: str, seconds: float, tag: str = "", least: int = 0
+    ) -> RunView | None:
+        """Waits until MLflow shows the run, with a number of at least so much in a tag; None if it does not in time."""
+
+        async def look() -> RunView | None:
+            found = await self.reads.call(self.reads.reader.run, {tenant}, wanted)
+            return found if found is None or not tag or int(found.tags.get(tag, "-1")) >= least else None
+
+        return await visible(look, seconds)
+
+    def pending_experiment(self, tenants: Collection[str] | None, wanted: str) -> ExperimentView | None:
+        """The experiment as far as the topic alone says."""
+        return self._folded_experiment(tenants, wanted, None)
+
+    def pending_run(self, tenants: Collection[str] | None, wanted: str) -> RunView | None:
+        """The run as far as the topic alone says."""
+        return self._folded_run(tenants, wanted, None)
+
+    def folded(self, run: RunView) -> RunView:
+        """The run with what is pending for it."""
+        return self._folded_run({run.tenant_id}, run.run_id, run) or run
+
+    def folded_experiment(self, found: ExperimentView) -> ExperimentView:
+        """The experiment with what is pending for it."""
+        return self._folded_experiment({found.tenant_id}, found.experiment_id, found) or found
+
+    async def fresh(self) -> bool:
+        """Whether everything is known that any API process has acknowledged before this call."""
+        return await self._following.caught_up(CATCH_UP_SECONDS)
+
+    async def must_be_fresh(self) -> None:
+        """Returns once everything is known that any API process has acknowledged before this call.
+
+        Raises:
+            Problem: 503, Kafka can't be asked.
+        """
+        if not await self.fresh():
+            raise self._stale()
+
+    def _folded_experiment(
+        self, tenants: Collection[str] | None, wanted: str, stored: ExperimentView | None
+    ) -> ExperimentView | None:
+        return fold_experiment(stored, self.pendings.overlay.of(tenants, wanted))
+
+    def _folded_run(self, tenants: Collection[str] | None, wanted: str, stored: RunView | None) -> RunView | None:
+        return fold_run(stored, self.pendings.overlay.of(tenants, wanted))
+
+    def _check_fresh(self, found: object | None, fresh: bool) -> None:
+        if found is None and not fresh:
+            raise self._stale()
+
+    def _stale(self) -> Problem:
+        why = self._following.problem or "it does not answer"
+        return unavailable("event-log-unavailable", f"Kafka can't be asked what was acknowledged: {why}; try again", 2)
+
+
+async def visible(look: Callable[[], Awaitable[Seen | None]], seconds: float) -> Seen | None:
+    """Looks until something is seen; None if nothing is in time, or if it can't be looked at."""
+    loop = asyncio.get_running_loop()
+    deadline, pauses, pause = loop.time() + seconds, iter(POLL_SECONDS), POLL_SECONDS[0]
+    while (left := deadline - loop.time()) > 0:
+        pause = next(pauses, pause)
+        await asyncio.sleep(min(pause, left))
+        try:
+            if (found := await look()) is not None:
+                return found
+        except Problem:
+            return None
+    return None
+
+
+def dashed(which: str) -> str:
+    """An experiment's id in the form that events have."""
+    try:
+        return str(uuid.UUID(which))
+    except ValueError:
+        return which
+
+
+def plain(which: str) -> str:
+    """A run's id in the form that events have."""
+    try:
+        return uuid.UUID(which).hex
+    except ValueError:
+        return which

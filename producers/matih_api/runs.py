@@ -1,0 +1,168 @@
+"""What is done with runs, for both families of endpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from matih_api import events as making
+from matih_api import experiments
+from matih_api.auth.principal import Role
+from matih_api.pending.pendings import RunFacts
+from matih_api.problems import Problem, not_found
+from matih_api.reads import is_outage
+from matih_api.writes import taken
+from matih_schemas import events
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matih_api.asking import Asking
+    from matih_api.events import LoggedMetric
+    from matih_tracking.reading.views import RunView
+
+WHAT = "run"
+
+
+class Made(NamedTuple):
+    """What was made; `visible`: MLflow shows it already."""
+
+    run: RunView
+    visible: bool
+
+
+class Logged(NamedTuple):
+    """What was logged; `visible`: it was waited for, and MLflow shows it."""
+
+    run: RunFacts
+    visible: bool
+
+
+async def create(asked: Asking, experiment: str, name: str | None, description: str, tags: dict[str, str]) -> Made:
+    """Begins a run; without a name it gets one here, so that a replay gives it the same.
+
+    Raises:
+        Problem: 404 or 409, the experiment is not there or deleted; 403, 503.
+    """
+    home = await experiments.find(asked, experiment, Role.WRITER)
+    if home.stage == "deleted":
+        raise experiments.conflict(home, f"experiment {home.name!r} is deleted: restore it first")
+    services, author = asked.services, await asked.author(home.tenant_id)
+    run_id = author.id("run").hex
+    async with services.writes.once(author) as needed:
+        if needed:
+            event = making.run_created(
+                author, services.numbers, run_id, home, name or f"run-{run_id[:8]}", description, tags
+            )
+            await services.writes.publish(author, [event])
+    seen = await services.objects.visible_run(home.tenant_id, run_id, services.settings.visible_timeout)
+    if seen is not None:
+        return Made(services.objects.folded(seen), visible=True)
+    await services.objects.must_be_fresh()
+    pending = services.objects.pending_run({home.tenant_id}, run_id)
+    if pending is None:
+        raise not_found(WHAT, run_id)
+    return Made(pending, visible=False)
+
+
+async def find(asked: Asking, which: str) -> RunView:
+    """The run, for a reader of its tenant.
+
+    Raises:
+        Problem: 404, 403, 503.
+    """
+    found = await asked.services.objects.run(asked.tenants, which)
+    if found is None:
+        raise not_found(WHAT, which)
+    asked.may(found.tenant_id, Role.READER, WHAT, which)
+    return found
+
+
+async def facts(asked: Asking, which: str) -> RunFacts:
+    """What a write has to know of the run; while MLflow is away a run that nobody here has met is taken to be there.
+
+    Raises:
+        Problem: 404, 403, 503.
+    """
+    try:
+        found = await asked.services.objects.run_for_write(asked.tenants, which)
+    except Problem as problem:
+        if not is_outage(problem):
+            raise
+        found = unknown(asked.only_tenant(WHAT, which), which)
+    if found is None:
+        raise not_found(WHAT, which)
+    asked.may(found.tenant_id, Role.WRITER, WHAT, which)
+    return found
+
+
+def unknown(tenant: str, which: str) -> RunFacts:
+    """A run that can't be looked for: the worker judges what is written to it."""
+    from matih_api.objects import plain
+
+    return RunFacts(plain(which), tenant, "", deleted=False, attempt=None, start_time=0)
+
+
+async def log(
+    asked: Asking,
+    which: str,
+    metrics: Sequence[LoggedMetric] = (),
+    params: Sequence[tuple[str, str]] = (),
+    tags: Sequence[tuple[str, str]] = (),
+    *,
+    wait: bool = False,
+) -> Logged:
+    """Logs into a run, also into one that has ended.
+
+    Raises:
+        Problem: 409, it is deleted; 404, 403, 503.
+    """
+    run = await facts(asked, which)
+    if run.deleted:
+        raise deleted(run)
+    services, author = asked.services, await asked.author(run.tenant_id)
+    async with services.writes.once(author) as needed:
+        if not needed:
+            return Logged(run, visible=False)
+        some = making.run_logged(author, services.numbers, run.run_id, metrics, params, tags)
+        await services.writes.publish(author, some)
+    if not wait:
+        return Logged(run, visible=False)
+    mark, last = taken(some)
+    seen = await services.objects.visible_run(run.tenant_id, run.run_id, services.settings.visible_timeout, mark, last)
+    return Logged(run, visible=seen is not None)
+
+
+async def end(asked: Asking, which: str, status: events.Status) -> tuple[RunFacts, float | None]:
+    """Ends a run; returns it, and how long it took in seconds if that is known.
+
+    Raises:
+        Problem: 409, it is deleted; 404, 403, 503.
+    """
+    run = await facts(asked, which)
+    if run.deleted:
+        raise deleted(run)
+    services, author = asked.services, await asked.author(run.tenant_id)
+    async with services.writes.once(author) as needed:
+        if needed:
+            await services.writes.publish(author, [making.run_ended(author, services.numbers, run, status)])
+    return run, max(0, author.now - run.start_time) / 1000 if run.start_time else None
+
+
+async def set_lifecycle(asked: Asking, which: str, payload: type[events.RunDeleted | events.RunRestored]) -> RunFacts:
+    """Deletes or restores a run; one that is so already stays so.
+
+    Raises:
+        Problem: 404, 403, 503; 409, its experiment is deleted.
+    """
+    run = await facts(asked, which)
+    if run.deleted != (payload is events.RunDeleted):
+        services, author = asked.services, await asked.author(run.tenant_id)
+        async with services.writes.once(author) as needed:
+            if needed:
+                await services.writes.publish(author, [author.event(payload(run.run_id))])
+    return run
+
+
+def deleted(run: RunFacts) -> Problem:
+    """409: nothing is logged into a deleted run."""
+    return Problem(409, "run-deleted", f"run {run.run_id!r} is deleted: restore it first", members={"id": run.run_id})
