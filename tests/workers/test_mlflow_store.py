@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 import secrets
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,8 +15,10 @@ from tests.workers.journals import START, Entry
 from tests.workers.test_store_contract import producer, refused, view
 
 from matih_schemas import identity
-from matih_workers.changes import RunChange
+from matih_workers.changes import Metric, RunChange
 from matih_workers.operations import operations
+from matih_workers.stores.calls import LogBatch
+from matih_workers.stores.mlflow_client.connection import Connection
 from matih_workers.stores.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -152,6 +157,73 @@ def test_nothing_is_taken_from_memory_once_it_is_old(
     assert refused(mlflow_bench, stale) == {}
     assert view(mlflow_bench, who).tags["x"] == "third"
     other.close()
+
+
+@BY_API
+def test_old_knowledge_of_many_runs_is_read_again_in_one_call(
+    mlflow_bench: MlflowBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above; among them one that was deleted by hand meanwhile."""
+    many = [producer() for _ in range(6)]
+    for who in many:
+        refused(mlflow_bench, who.created(), who.log(Entry(tags={"x": "first"})))
+    stale = [who.log(Entry({"a": 1.0}, tags={"x": "second"})) for who in many]
+    other = mlflow_bench.another()
+    wanted = [*stale, *(who.log(Entry(tags={"x": "third"})) for who in many)]
+    other.apply([operations(event) for event in wanted])  # type: ignore[misc]
+    other.close()
+    mlflow_bench.client.delete_run(mlflow_bench.runs(many[-1].run_id)[0].info.run_id)
+
+    connection, knowledge = mlflow_bench.store._parts()[0], mlflow_bench.store._knowledge
+    read_alone, read = [], connection.run
+    monkeypatch.setattr(connection, "run", lambda mlflow_id: (read_alone.append(mlflow_id), read(mlflow_id))[1])
+    late = time.monotonic() + 1000
+    monkeypatch.setattr(knowledge, "_clock", lambda: late)
+    new = [who.log(Entry({"b": 1.0})) for who in many]
+    assert refused(mlflow_bench, *stale, *new) == {11: "deleted_run"}
+    assert read_alone == [mlflow_bench.runs(many[-1].run_id)[0].info.run_id]
+    for who in many[:-1]:
+        seen = view(mlflow_bench, who)
+        assert (seen.tags["x"], seen.points) == ("third", {("a", "1.0", START, 0), ("b", "1.0", START, 0)})
+
+
+@BY_API
+def test_runs_made_by_hand_are_found_in_a_batch_of_new_ones(mlflow_bench: MlflowBench) -> None:
+    """Their id is MLflow's own and no tag of ours leads to them."""
+    new, by_hand = producer(), producer()
+    experiment = mlflow_bench.client.create_experiment(f"acme/{by_hand.experiment}")
+    by_hand.run_id = mlflow_bench.client.create_run(experiment).info.run_id
+    log = by_hand.log(Entry({"a": 2.0}))
+    assert refused(mlflow_bench, new.created(), producer().log(Entry({"a": 1.0})), log) == {1: "unknown_run"}
+    assert mlflow_bench.client.get_run(by_hand.run_id).data.metrics == {"a": 2.0}
+    assert len(mlflow_bench.runs(new.run_id)) == 1
+
+
+def test_what_is_sent_is_what_mlflows_client_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.store.tracking import rest_store
+    from mlflow.utils import rest_utils
+
+    values = [0.1, -0.0, 1e300, 5.0, math.nan, math.inf, -math.inf]
+    batch = LogBatch([Metric("a/ü", value, START + n, n - 3) for n, value in enumerate(values)])
+    batch.params, batch.tags = [("p", ""), ("q", '\n"x')], [("t", "ü"), ("u", "")]
+    theirs, ours = [], []
+
+    def sent(_credentials: object, endpoint: str, method: str, body: str, *_: object, **__: object) -> None:
+        theirs.append((endpoint, method, json.loads(body)))
+
+    class Answer:
+        status_code, text = 200, "{}"
+
+    def requested(_credentials: object, endpoint: str, method: str, **given: object) -> Answer:
+        ours.append((endpoint, method, json.loads(json.dumps(given["json"], allow_nan=False))))
+        return Answer()
+
+    monkeypatch.setattr(rest_store, "call_endpoint", sent)
+    monkeypatch.setattr(rest_utils, "http_request", requested)
+    connection = Connection("http://127.0.0.1:1", 5.0)
+    connection._log_batch("run", batch)
+    connection.log("run", batch)
+    assert ours == theirs
 
 
 @BY_API

@@ -6,6 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from matih_workers.stores.mlflow_client.direct import SCHEMES, DirectLog
 from matih_workers.stores.mlflow_client.errors import translated
 
 if TYPE_CHECKING:
@@ -45,21 +46,30 @@ class Connection:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._metric, self._param, self._tag, self._all = Metric, Param, RunTag, ViewType.ALL
         self._client: MlflowClient = self._call("open", MlflowClient, _with_timeouts(uri, timeout))
+        self._log = DirectLog(uri).log if uri.partition(":")[0] in SCHEMES else self._log_batch
 
     def run(self, mlflow_run_id: str) -> Run:
         """The run with this MLflow id, deleted or not."""
         return self._call(f"get run {mlflow_run_id}", self._client.get_run, mlflow_run_id)
 
+    def runs(self, mlflow_run_ids: Iterable[str], experiments: Iterable[str]) -> list[Run]:
+        """Those of the runs with these MLflow ids, deleted ones too, that are in the experiments; some hundreds."""
+        wanted = ",".join(f"'{one}'" for one in mlflow_run_ids)
+        return self._search_runs("search runs by their ids", sorted(experiments), f"attributes.run_id IN ({wanted})")
+
     def runs_with_tag(self, key: str, experiments: Iterable[str]) -> list[Run]:
         """The runs, deleted ones too, that have the tag `key` with the value `1`."""
+        return self._search_runs(f"search runs with tag {key}", sorted(experiments), f"tags.`{key}` = '1'")
+
+    def _search_runs(self, what: str, experiments: list[str], wanted: str) -> list[Run]:
         found: list[Run] = []
         token: str | None = None
         while True:
             page = self._call(
-                f"search runs with tag {key}",
+                what,
                 self._client.search_runs,
-                sorted(experiments),
-                filter_string=f"tags.`{key}` = '1'",
+                experiments,
+                filter_string=wanted,
                 run_view_type=self._all,
                 max_results=_PAGE,
                 page_token=token,
@@ -82,14 +92,7 @@ class Connection:
 
     def log(self, mlflow_run_id: str, batch: LogBatch) -> None:
         """One log_batch."""
-        self._call(
-            f"log {batch.items} items to run {mlflow_run_id}",
-            self._client.log_batch,
-            mlflow_run_id,
-            metrics=[self._metric(*metric) for metric in batch.metrics],
-            params=[self._param(*param) for param in batch.params],
-            tags=[self._tag(*tag) for tag in batch.tags],
-        )
+        self._call(f"log {batch.items} items to run {mlflow_run_id}", self._log, mlflow_run_id, batch)
 
     def set_tag(self, mlflow_run_id: str, key: str, value: str) -> None:
         """Sets one tag of a run."""
@@ -158,6 +161,14 @@ class Connection:
     def restore_experiment(self, mlflow_id: str) -> None:
         """Shows an experiment and all its runs, also those that were deleted on their own."""
         self._call(f"restore experiment {mlflow_id}", self._client.restore_experiment, mlflow_id)
+
+    def _log_batch(self, mlflow_run_id: str, batch: LogBatch) -> None:
+        self._client.log_batch(
+            mlflow_run_id,
+            metrics=[self._metric(*metric) for metric in batch.metrics],
+            params=[self._param(*param) for param in batch.params],
+            tags=[self._tag(*tag) for tag in batch.tags],
+        )
 
     def _call(self, what: str, function: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
         from mlflow.exceptions import MlflowException

@@ -30,7 +30,16 @@ class Lookup:
             run = self._by_id(candidate)
             if run is not None and tags.DUPLICATE_OF not in run.data.tags:
                 return run
-        return self._by_tag(run_id)
+        return self.find_by_tag(run_id)
+
+    def find_by_tag(self, run_id: str) -> Run | None:
+        """As `find`, where MLflow has nothing under our own id."""
+        key, known = tags.run_lookup(run_id), self._experiments.known_ids()
+        found = self._connection.runs_with_tag(key, known)
+        if not found:
+            new = self._experiments.fresh_ids() - known
+            found = self._connection.runs_with_tag(key, new) if new else []
+        return self._only(found) if found else None
 
     def create(self, change: RunChange, creation: Creation, experiment: str) -> Run:
         """Makes the run in MLflow's experiment; if another worker does so too, both end with the same one."""
@@ -50,7 +59,7 @@ class Lookup:
             found = self.find(parent, None)
             if found is not None:
                 self._connection.set_tag(run.info.run_id, PARENT, found.info.run_id)
-        if not _is_written(run):
+        if not is_written(run):
             for child in self._connection.runs_with_tag(tags.child_of(run_id), self._experiments.known_ids()):
                 if PARENT not in child.data.tags and child.info.lifecycle_stage == ACTIVE:
                     self._connection.set_tag(child.info.run_id, PARENT, run.info.run_id)
@@ -60,14 +69,6 @@ class Lookup:
             return self._connection.run(mlflow_id)
         except (NotFound, Refused):
             return None
-
-    def _by_tag(self, run_id: str) -> Run | None:
-        key, known = tags.run_lookup(run_id), self._experiments.known_ids()
-        found = self._connection.runs_with_tag(key, known)
-        if not found:
-            new = self._experiments.fresh_ids() - known
-            found = self._connection.runs_with_tag(key, new) if new else []
-        return self._only(found) if found else None
 
     def _only(self, found: list[Run]) -> Run:
         """The run among those made for one of ours; the others are hidden.
@@ -87,8 +88,9 @@ class Lookup:
 
 def _precedence(run: Run) -> tuple[Any, ...]:
     """The run in use comes first, then the earliest: the same for all who look."""
-    return (run.info.lifecycle_stage != ACTIVE, not _is_written(run), run.info.start_time, run.info.run_id)
+    return (run.info.lifecycle_stage != ACTIVE, not is_written(run), run.info.start_time, run.info.run_id)
 
 
-def _is_written(run: Run) -> bool:
+def is_written(run: Run) -> bool:
+    """Whether anything of ours was applied to it: its creation leaves a mark too."""
     return bool(tags.marks(run.data.tags))

@@ -11,8 +11,11 @@ from matih_workers.stores.calls import first_calls, last_calls
 from matih_workers.stores.labels import ACTIVE
 from matih_workers.stores.mlflow_client.errors import NotFound, Refused
 from matih_workers.stores.mlflow_client.knowledge import MlflowRun, Outdated
+from matih_workers.stores.mlflow_client.lookup import is_written
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from mlflow.entities import Run
 
     from matih_workers.changes import Lifecycle, RunChange
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from matih_workers.stores.mlflow_client.lookup import Lookup
 
 _CREATE_TRIES: Final = 2
+_READ_AT_ONCE: Final = 200
 
 
 class Runs:
@@ -33,6 +37,26 @@ class Runs:
         self._experiments = experiments
         self._lookup = lookup
         self._knowledge = knowledge
+        self._absent: set[str] = set()  # runs for which MLflow had nothing under their own ids when the batch began
+
+    def read_ahead(self, run_ids: Iterable[str]) -> None:
+        """Reads the runs of a batch that are not known well enough in one call for many; `find` needs one for each.
+
+        What is deleted, hidden or was not written to yet is left to `find`.
+        """
+        self._absent.clear()
+        ids = self._knowledge.mlflow_ids
+        unknown = [run_id for run_id in run_ids if self._knowledge.get(run_id) is None]
+        if len(unknown) == 1:
+            return
+        places = {ids.get(run_id) or run_id: run_id for run_id in unknown}
+        for some in _parts(list(places)):
+            era = self._knowledge.era
+            found = {run.info.run_id: run for run in self._connection.runs(some, self._experiments.fresh_ids())}
+            for place, run in found.items():
+                if is_written(run) and run.info.lifecycle_stage == ACTIVE and tags.DUPLICATE_OF not in run.data.tags:
+                    self._knowledge.keep(self._known(run, places[place], era))
+            self._absent.update(places[place] for place in some if place not in found)
 
     def find(self, run_id: str) -> MlflowRun | None:
         """The run; see `RunPort`."""
@@ -40,7 +64,11 @@ class Runs:
         if known is not None:
             return known
         era = self._knowledge.era
-        run = self._lookup.find(run_id, self._knowledge.mlflow_ids.get(run_id))
+        mlflow_id = self._knowledge.mlflow_ids.get(run_id)
+        if mlflow_id is None and run_id in self._absent:
+            run = self._lookup.find_by_tag(run_id)
+        else:
+            run = self._lookup.find(run_id, mlflow_id)
         return None if run is None else self._stored(run, run_id, era)
 
     def create(self, change: RunChange) -> MlflowRun:
@@ -103,8 +131,17 @@ class Runs:
             run.status = status
 
     def _stored(self, run: Run, run_id: str, era: int) -> MlflowRun:
+        stored = self._known(run, run_id, era)
+        if run.info.lifecycle_stage == ACTIVE:
+            self._lookup.link_family(run, run_id)
+        else:
+            stored.deleted = self._experiments.why_deleted(run.info.experiment_id, run_id)
+        self._knowledge.keep(stored)
+        return stored
+
+    def _known(self, run: Run, run_id: str, era: int) -> MlflowRun:
         info, data = run.info, run.data
-        stored = MlflowRun(
+        return MlflowRun(
             tenant_id=data.tags.get(tags.TENANT_ID) or self._experiments.tenant_of_id(info.experiment_id),
             known=KnownRun.of(data.tags, data.params),
             run_id=run_id,
@@ -113,9 +150,9 @@ class Runs:
             status=info.status,
             era=era,
         )
-        if info.lifecycle_stage == ACTIVE:
-            self._lookup.link_family(run, run_id)
-        else:
-            stored.deleted = self._experiments.why_deleted(info.experiment_id, run_id)
-        self._knowledge.keep(stored)
-        return stored
+
+
+def _parts(places: list[str]) -> Iterator[list[str]]:
+    """Cut for one call each."""
+    for first in range(0, len(places), _READ_AT_ONCE):
+        yield places[first : first + _READ_AT_ONCE]

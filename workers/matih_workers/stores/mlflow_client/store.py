@@ -74,6 +74,7 @@ class MlflowClientStore:
         connection, experiments, runs = self._parts()
         experiments.begin_batch()
         groups = grouped(changes)
+        runs.read_ahead(group.run_id for group in groups.runs)
         work = [self._pool.submit(refused, experiments.apply, some) for some in groups.experiments]
         work += [self._pool.submit(self._apply_run, runs, group) for group in groups.runs]
         refusals = _together(work)
