@@ -1,4 +1,7 @@
-"""A training process that only logs: `trainer.py LEDGER EXPERIMENT RUN CALLS PAUSE_MS`. Its ledger is the truth."""
+"""A training process that only logs: `trainer.py LEDGER EXPERIMENT RUN CALLS PAUSE_MS`. Its ledger is the truth.
+
+It ends earlier where a file is beside the ledger whose name ends in `.enough`.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,16 @@ from matih_local.demo.ledger import Ledger
 from matih_tracking import ExperimentTracker, RunConfig
 
 
-def main(ledger: Ledger, experiment: str, run_name: str, calls: int, pause_ms: float) -> None:
+def main(path: Path, experiment: str, run_name: str, calls: int, pause_ms: float) -> None:
+    ledger, enough = Ledger(path), path.with_suffix(".enough")
     with ExperimentTracker().start_run(experiment, RunConfig(run_name=run_name)) as run:
         ledger.run(run.run_id, run_name)
         prefix = f"rank{os.environ['RANK']}/" if "RANK" in os.environ else ""
         run.log_params({"calls": calls, "pause_ms": pause_ms})
         ledger.params({"calls": str(calls), "pause_ms": str(pause_ms)})
         for step in range(calls):
+            if enough.exists():
+                break
             values = {"loss": 1 / (step + 1), "accuracy": step / calls, "step": float(step)}
             metrics = {prefix + key: value for key, value in values.items()}
             timestamp = int(time.time() * 1000)
@@ -31,4 +37,4 @@ def main(ledger: Ledger, experiment: str, run_name: str, calls: int, pause_ms: f
 
 
 if __name__ == "__main__":
-    main(Ledger(Path(sys.argv[1])), sys.argv[2], sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))

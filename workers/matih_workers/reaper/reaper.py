@@ -137,7 +137,7 @@ class Reaper(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
         if ends:
             self._reaped(len(ends))
             logger.info("%d runs have had no sign of life for %d s: FAILED", len(ends), self._silence_ms // 1000)
-        await self._publish(publisher, [] if batches else self._due_ticks())
+        await self._publish(publisher, self._due_ticks(consumer))
         await self._commit(consumer)
 
     async def _publish(self, publisher: KafkaPublisher, ends: Sequence[TrackingEvent]) -> None:
@@ -147,16 +147,28 @@ class Reaper(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
         ]
         await asyncio.gather(*sent)
 
-    def _due_ticks(self) -> list[TrackingEvent]:
-        """A tick for each partition that is read to its end, is watched, and has not moved for a while."""
+    def _due_ticks(self, consumer: Any) -> list[TrackingEvent]:
+        """A tick for each partition that is read to its end, is watched, and has not moved for a while.
+
+        However busy the others are: a host may be gone while the rest of the cluster goes on.
+        """
         now = time.time_ns() // 1_000_000
         due = [
             number
             for number, partition in self._partitions.items()
-            if partition.watches and now - max(partition.last_received_at, self._ticked.get(number, 0)) >= self._tick_ms
+            if partition.watches
+            and now - max(partition.last_received_at, self._ticked.get(number, 0)) >= self._tick_ms
+            and self._is_at_end(consumer, number, partition)
         ]
         self._ticked |= dict.fromkeys(due, now)
         return [tick(number, self._topic.partitions, now) for number in due]
+
+    def _is_at_end(self, consumer: Any, number: int, partition: Partition) -> bool:
+        """Whether all that the broker has told of is read."""
+        place = TopicPartition(self._topic.name, number)
+        if place not in consumer.assignment():
+            return False
+        return partition.end >= (consumer.highwater(place) or 0)
 
     async def _commit(self, consumer: Any) -> None:
         if time.monotonic() - self._committed_at < _COMMIT_SECONDS:
