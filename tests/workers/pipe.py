@@ -143,7 +143,9 @@ class Pipe:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.brokers, auto_offset_reset="earliest")
         await consumer.start()
         try:
-            places = [TopicPartition(topic, number) for number in range(catalogue(self.topic)[1].partitions)]
+            places = [
+                TopicPartition(topic, number) for number in range(catalogue(self.topic, self.partitions)[1].partitions)
+            ]
             consumer.assign(places)
             ends = await consumer.end_offsets(places)
             found: list[Any] = []
