@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
+from matih_api.auth.settings import AuthSettings
 from matih_kafka.settings import KafkaSettings
 from matih_tracking.settings import Settings
 from matih_tracking.spool import SpoolSettings
@@ -90,6 +91,7 @@ def page() -> str:
         "The spool (training processes and shippers)": by_docstring(SpoolSettings, SpoolSettings._field_defaults),
         "Kafka (shippers, workers, `matih topics`)": by_pydantic(KafkaSettings),
         "The worker": by_pydantic(WorkerSettings),
+        "The API: who may do what": by_pydantic(AuthSettings),
         "One machine (`matih local`, `matih demo`, the tests)": LOCAL,
     }
     return HEAD + "".join(f"\n## {title}\n\n{table(rows)}" for title, rows in sections.items())

@@ -41,6 +41,7 @@ COMMANDS: Final = (
     Command("shipper", "operate", "Carry a spool's journals to Kafka, in the foreground (for a sidecar).", None),
     Command("topics", "operate", "The topics of the catalogue: create, check, print.", None),
     Command("dlq", "operate", "Dead letters: list, show, redrive, purge.", "workers"),
+    Command("tenants", "operate", "Who may use the API: create, list, token, revoke.", "api"),
 )
 
 
