@@ -53,7 +53,8 @@ def read(path: Path) -> tuple[Seen, TokensFile]:
         TokensFileUnusable: it can't be read, others may read or change it, or it is no tokens' file.
     """
     try:
-        with path.open("rb") as file:
+        # Not blocking: a pipe in its place would hold the caller until somebody writes.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             status = os.fstat(file.fileno())
             _check_safe(path, status)
             return _seen(status), read_tokens(file.read(BYTES_MAX))

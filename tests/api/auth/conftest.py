@@ -13,7 +13,7 @@ from matih_api.auth.principal import Role
 from matih_api.auth.settings import AuthSettings
 from matih_api.auth.token_file import change
 
-NOW = datetime.now(timezone.utc)
+NOW = datetime.now(timezone.utc).replace(microsecond=0)
 
 
 @pytest.fixture
