@@ -48,6 +48,6 @@ class Authenticator(Protocol):
         """The principal of an `Authorization` header.
 
         Raises:
-            matih_api.problems.Problem: 401 for no, a wrong or an expired credential; 503 if it can't be told now (the
-                issuer's keys can't be had).
+            matih_api.problems.Problem: 401 for no, a wrong or an expired credential; 403 for a good one that grants
+                nothing; 503 if it can't be told now (the issuer's keys can't be had).
         """

@@ -122,9 +122,11 @@ def test_many_writers_lose_nothing(tokens_file):
     """Threads and processes at once: each has the lock in a file description of its own."""
     code = """
 import sys, pathlib
-from tests.api.auth.test_token_file import add, change
+from datetime import datetime, timezone
+from matih_api.auth import editing, token_file
+now = datetime.now(timezone.utc)
 for nth in range(10):
-    change(pathlib.Path(sys.argv[1]), add(f"{sys.argv[2]}-{nth}"))
+    token_file.change(pathlib.Path(sys.argv[1]), lambda file: editing.with_tenant(file, f"{sys.argv[2]}-{nth}", now))
 """
     others = [subprocess.Popen([sys.executable, "-c", code, str(tokens_file), f"p{nth}"]) for nth in range(2)]
     with ThreadPoolExecutor(4) as pool:

@@ -11,7 +11,7 @@ import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.api.auth.asking import answer
 from tests.waiting import until
@@ -38,7 +38,8 @@ def file_with(*grants):
     return file, made
 
 
-@given(st.lists(GRANTS, max_size=4), MOMENTS)
+@settings(max_examples=30)
+@given(st.lists(GRANTS, max_size=3), MOMENTS)
 def test_what_is_written_is_read(grants, moment):
     file, _ = file_with(*grants)
     file = editing.with_tenant(file, "z", moment)[0]
