@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.api.auth.asking import ask, ask_with
 from tests.api.auth.issuer import AUDIENCE, claims, jwk, private_key, public_pem, signed
+from tests.waiting import until
 
+from matih_api.auth import jwt as judging
 from matih_api.auth.opening import make_authenticator
 from matih_api.auth.principal import Principal, Role
 from matih_api.problems import Problem
@@ -169,6 +171,23 @@ def test_the_clocks_may_differ_by_half_a_minute(door):
     now = int(time.time())
     assert ask_with(door, signed(exp=now - 20)).actor == "ada"
     assert ask_with(door, signed(iat=now + 20, nbf=now + 20)).actor == "ada"
+
+
+def test_a_jwt_that_was_good_is_refused_once_it_has_expired(jwts):
+    """It is remembered; by the clock's own time, for PyJWT takes no other."""
+    credential = signed(exp=int(time.time()) - 26)
+    assert ask_with(jwts, credential).actor == "ada"
+    until(lambda: not isinstance(ask_with(jwts, credential), Principal), "the JWT expires", 10)
+    assert refused(ask_with(jwts, credential))
+
+
+def test_what_is_remembered_is_bounded_and_told_apart(jwts, monkeypatch):
+    monkeypatch.setattr(judging, "KNOWN_MAX", 3)
+    for _ in range(2):
+        for nth in range(5):
+            said = ask_with(jwts, signed(sub=f"user-{nth}", tenant_id=f"team-{nth}", role="admin"))
+            assert said == Principal(f"user-{nth}", {f"team-{nth}": Role.ADMIN})
+    assert len(jwts._jwts._known) == 3
 
 
 def test_one_of_several_audiences_is_enough(jwt_settings):
