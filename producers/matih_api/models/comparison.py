@@ -6,22 +6,25 @@ again would take longer than comparing them.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
 
 # pydantic evaluates these when the module is loaded.
 Number: TypeAlias = float | Literal["NaN", "Infinity", "-Infinity"]
 Param: TypeAlias = int | float | str
 
-_RUN = {
+_RUN: JsonDict = {
     "run_id": "0f8b1c9e5d7a4c6e9b2a3d4e5f607182",
     "f1_score": 0.91,
     "loss": "NaN",
     "metrics": {"f1_score": 0.91, "loss": "NaN"},
     "parameters": {"lr": 0.001, "optimizer": "adam", "code": "007"},
 }
-_IMPACT = {
+_IMPACT: JsonDict = {
     "correlation_with_f1": -0.74,
     "metric": "f1_score",
     "correlation": -0.74,
@@ -34,7 +37,7 @@ _IMPACT = {
     "importance_runs": 48,
     "importance_seed": 0,
 }
-_COMPARISON = {"runs": [_RUN], "best_run": _RUN["run_id"], "parameter_impact": {"lr": _IMPACT}}
+_COMPARISON: JsonDict = {"runs": [_RUN], "best_run": _RUN["run_id"], "parameter_impact": {"lr": _IMPACT}}
 
 
 class ComparedRun(BaseModel):
