@@ -83,7 +83,7 @@ def compare(
     logged = [metric for metric in wanted if _is_logged(table, metric)]
     return Comparison(
         runs=_runs(table, logged, given),
-        best_run=best_run(table, first, towards) if first in logged else None,
+        best_run=best_run(table, first, towards),
         metric=first,
         direction=towards,
         impact=impact_of(given, table.run_ids, first, table.metrics[first]) if first in logged else {},
