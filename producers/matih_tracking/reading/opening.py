@@ -28,7 +28,7 @@ def open_reader(tracking_uri: str, timeout: float = 5.0) -> RunReader:
     scheme = tracking_uri.partition(":")[0].partition("+")[0].lower()
     if scheme in _DATABASES:
         return _sql_reader(tracking_uri, timeout)
-    from matih_tracking.reading.rest import RestReader
+    from matih_tracking.reading.rest import RestReader  # type: ignore[import-not-found, unused-ignore]
 
     reader: RunReader = RestReader(tracking_uri, timeout)
     return reader

@@ -49,7 +49,7 @@ def find_named(connection: sa.Connection, tenant: str, name: str) -> ExperimentV
     if not (storable(tenant) and storable(name)):
         return None
     present = sa.case((_experiment.name == mlflow_experiment_name(tenant, name), 0), else_=1)
-    found = _numbers(connection, sa.and_(name == NAME, of_tenants([tenant])), present)
+    found = _numbers(connection, sa.and_(NAME.is_not_distinct_from(name), of_tenants([tenant])), present)
     found = found or _labelled(connection, [tenant], experiment_id(tenant, name))
     return next(iter(read(connection, found[:1])), None)
 

@@ -66,7 +66,9 @@ def listed(values: Iterable[str]) -> sa.Select[Any]:
 
 def storable(text: str) -> bool:
     """Whether a database can hold the text; what it can't hold is not in it."""
-    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    if "\x00" in text:
+        return False
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def add_functions(connection: Any) -> None:

@@ -21,7 +21,7 @@ _tenant_tag = tables.experiment_tags.alias("tenant_tag")
 _name_tag = tables.experiment_tags.alias("name_tag")
 
 
-def _tagged(alias: sa.Alias, key: str) -> sa.ColumnElement[bool]:
+def _tagged(alias: sa.FromClause, key: str) -> sa.ColumnElement[bool]:
     return sa.and_(alias.c.experiment_id == _experiment.experiment_id, alias.c.key == key)
 
 

@@ -35,7 +35,7 @@ def _of_tenant(connection: sa.Connection, tenant: str, some: Sequence[Experiment
     homes = [int(experiment.mlflow_id) for experiment in some]
     visible = scope.of_experiments(connection, [tenant], some).of_stage("active")
     statement = sa.select(_run.experiment_id, sa.func.count()).where(*visible).group_by(_run.experiment_id)
-    counts = dict(connection.execute(statement))
+    counts: dict[int, int] = {row[0]: row[1] for row in connection.execute(statement)}
     best = _best(connection, visible)
     return {
         experiment.experiment_id: ExperimentSummary(counts.get(home, 0), best.get(home, {}))

@@ -12,6 +12,7 @@ from matih_tracking.reading.sql.functions import listed, storable, texts
 from matih_tracking.reading.sql.naming import full_run_name
 from matih_tracking.reading.sql.points import number
 from matih_tracking.reading.sql.runs import of_ids
+from matih_tracking.reading.sql.tables import GREATEST
 from matih_tracking.reading.views import RunTable
 
 if TYPE_CHECKING:
@@ -98,11 +99,15 @@ def _columns(
     yield from ((key, *columns) for key, columns in found.items())
 
 
-def _numbers(column: Sequence[float | None]) -> Iterator[float]:
-    return (number(0.0 if value is None else value, value is None) for value in column)
+def _numbers(column: Sequence[float | None]) -> list[float]:
+    """The values that were logged; see `points.number`."""
+    return [
+        value if value is not None and -GREATEST < value < GREATEST else number(value or 0.0, is_nan=value is None)
+        for value in column
+    ]
 
 
-def _filled(length: int, places: Sequence[int], cells: Iterator[Cell] | Sequence[Cell]) -> list[Cell | None]:
+def _filled(length: int, places: Sequence[int], cells: Sequence[Cell]) -> list[Cell | None]:
     filled: list[Cell | None] = [None] * length
     for place, cell in zip(places, cells, strict=True):
         filled[place] = cell
