@@ -7,12 +7,13 @@ one before by as many runs as were applied meanwhile.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from matih_api.presenting import is_number
 from matih_api.problems import FieldError, invalid
 from matih_tracking.reading.queries import RunQuery, SortKey
-from matih_tracking.reading.views import ExperimentView, Page, RunView
+from matih_tracking.reading.views import ExperimentSummary, ExperimentView, Page, RunView
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -71,6 +72,22 @@ async def new_runs(objects: Objects, tenants: Collection[str] | None, experiment
     there = {run.run_id for run in stored.items}
     found = [objects.pending_run(tenants, run_id) for run_id in pending if run_id not in there]
     return in_order([run for run in found if run is not None], NEWEST_FIRST)
+
+
+async def summaries(objects: Objects, found: Sequence[ExperimentView]) -> dict[str, ExperimentSummary]:
+    """What each experiment's runs have come to; those that are not in MLflow yet are counted.
+
+    Raises:
+        Problem: 503.
+    """
+    there = [one for one in found if one.mlflow_id]
+    stored = await objects.reads.call(objects.reads.reader.summaries, there) if there else {}
+    summed = {one.experiment_id: stored.get(one.experiment_id, ExperimentSummary(0)) for one in found}
+    for run in await new_runs(objects, {one.tenant_id for one in found}, None):
+        if run.stage == "active" and run.experiment_id in summed:
+            before = summed[run.experiment_id]
+            summed[run.experiment_id] = replace(before, run_count=before.run_count + 1)
+    return summed
 
 
 def in_order(some: Sequence[RunView], sort: SortKey) -> list[RunView]:

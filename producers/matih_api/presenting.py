@@ -6,6 +6,7 @@ import math
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+from matih_api.comparison.numbers import number
 from matih_api.jsonable import plain
 from matih_api.models.common import USERS_OWN
 
@@ -73,6 +74,19 @@ def run(found: RunView, page: str | None, system_tags: bool = False) -> dict[str
 def latest(found: RunView) -> dict[str, Any]:
     """The latest values by key."""
     return {key: plain(point.value) for key, point in found.metrics.items()}
+
+
+def ml_run(found: RunView) -> dict[str, Any]:
+    """A run as the ml family has it: parameters that are JSON numbers are numbers."""
+    return {
+        "run_id": found.run_id,
+        "name": found.name,
+        "status": ml_status(found.status),
+        "parameters": {key: number(value) for key, value in found.params.items()},
+        "metrics": latest(found),
+        "duration_seconds": seconds_between(found.start_time, found.end_time),
+        "created_at": instant(found.start_time),
+    }
 
 
 def ml_status(word: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from matih_api.asking import Asking
     from matih_api.events import LoggedMetric
-    from matih_tracking.reading.views import RunView
+    from matih_tracking.reading.views import ExperimentView, RunView
 
 WHAT = "run"
 
@@ -75,6 +75,26 @@ async def find(asked: Asking, which: str) -> RunView:
         raise not_found(WHAT, which)
     asked.may(found.tenant_id, Role.READER, WHAT, which)
     return found
+
+
+async def find_in(asked: Asking, home: ExperimentView, which: str) -> RunView:
+    """A run of an experiment, by its id, or by its exact name if that is the only one's.
+
+    Raises:
+        Problem: 404; 409, several have the name: it lists them; 503.
+    """
+    objects = asked.services.objects
+    found = await objects.run({home.tenant_id}, which)
+    if found is not None and found.experiment_id == home.experiment_id:
+        return found
+    named = await objects.reads.call(objects.reads.reader.runs_named, home, which) if home.mlflow_id else []
+    if len(named) > 1:
+        candidates = [run.run_id for run in named]
+        detail = f"{len(named)} runs are called {which[:80]!r}: name one by its id: {', '.join(candidates)}"
+        raise Problem(409, "ambiguous-run", detail, members={"candidates": candidates})
+    if not named:
+        raise not_found(WHAT, which)
+    return objects.folded(named[0])
 
 
 async def facts(asked: Asking, which: str) -> RunFacts:
@@ -155,6 +175,10 @@ async def set_lifecycle(asked: Asking, which: str, payload: type[events.RunDelet
         Problem: 404, 403, 503; 409, its experiment is deleted.
     """
     run = await facts(asked, which)
+    if payload is events.RunRestored and run.experiment_id:
+        home = await asked.services.objects.experiment_for_write({run.tenant_id}, run.experiment_id)
+        if home is not None and home.stage == "deleted":
+            raise experiments.conflict(home, f"experiment {home.name!r} is deleted: restore it first")
     if run.deleted != (payload is events.RunDeleted):
         services, author = asked.services, await asked.author(run.tenant_id)
         async with services.writes.once(author) as needed:

@@ -1,0 +1,96 @@
+"""The FastAPI application: `create` for a server, `build` for whoever brings their own parts."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from matih_api.errors import add_handlers
+from matih_api.events import Numbers
+from matih_api.identify import Identify
+from matih_api.objects import Objects
+from matih_api.pending.pendings import Pendings
+from matih_api.publishing import EventPublisher
+from matih_api.reads import Reads
+from matih_api.routes import experiments, health, ml, runs
+from matih_api.routes.answers import PROBLEMS
+from matih_api.services import Services
+from matih_api.settings import ApiSettings, api_settings
+from matih_api.writes import Writes
+from matih_kafka.following import TopicFollowing
+from matih_kafka.idempotent import KafkaPublisher
+from matih_kafka.settings import KafkaSettings, kafka_settings
+from matih_schemas.topics import catalogue
+from matih_tracking.reading.opening import open_reader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from matih_api.auth.principal import Authenticator
+
+GRACE_SECONDS = 1.0
+"""So much longer than a read takes is an event kept that is in MLflow."""
+
+
+def create() -> FastAPI:
+    """The application as the environment says.
+
+    Raises:
+        InvalidSettings: a setting is wrong.
+    """
+    from matih_api.auth.opening import make_authenticator
+    from matih_api.auth.settings import auth_settings
+
+    return build(api_settings(), kafka_settings(), make_authenticator(auth_settings()))
+
+
+def build(settings: ApiSettings, kafka: KafkaSettings, authenticator: Authenticator) -> FastAPI:
+    """The application; nothing is connected before it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with services_of(settings, kafka, authenticator) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="MATIH experiment tracking",
+        version=version("matih-tracking"),
+        description="Experiments and runs. A write is an event, durable before it is answered; reads match the writes.",
+        lifespan=lifespan,
+        responses=PROBLEMS,
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    for router in (runs.router, experiments.router, ml.router, health.router):
+        app.include_router(router)
+    add_handlers(app)
+    app.add_middleware(Identify, authenticator=authenticator)
+    return app
+
+
+@asynccontextmanager
+async def services_of(
+    settings: ApiSettings, kafka: KafkaSettings, authenticator: Authenticator
+) -> AsyncIterator[Services]:
+    """Everything that requests need, connected for the time of the block as far as it can be."""
+    topic = catalogue(kafka.events_topic, kafka.events_partitions)[0]
+    pendings = Pendings(settings.pending_bytes, settings.read_timeout + GRACE_SECONDS)
+    following = TopicFollowing(kafka, topic, settings.worker_group, pendings, settings.idempotency_window)
+    events = EventPublisher(KafkaPublisher(kafka, topic, client_id="matih-api"), settings.kafka_timeout)
+    reads = Reads(open_reader(settings.tracking_uri, settings.read_timeout))
+    objects = Objects(reads, following, pendings)
+    task = asyncio.create_task(following.run())
+    await events.start()
+    try:
+        yield Services(settings, authenticator, events, objects, Writes(events, objects), Numbers())
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await events.close()
+        reads.close()
