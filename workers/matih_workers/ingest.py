@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from matih_schemas.errors import InvalidEvent
+from matih_workers import traces
 from matih_workers.backoff import Backoff
 from matih_workers.batch import metric_count
 from matih_workers.dead_letters import DeadLetter
@@ -149,7 +150,7 @@ class Ingest:
             Exception: anything else of the store, or of an event.
         """
         started = time.monotonic()
-        with self._attempts.noted(records):
+        with traces.batch(records), self._attempts.noted(records):
             reads, letters = await asyncio.to_thread(self._apply_blocking, records)
         self._pace.kept_up(_most_points(records))
         self._health.store_works()
