@@ -40,6 +40,7 @@ COMMANDS: Final = (
     Command("worker", "operate", "Carry events from Kafka to MLflow.", "workers"),
     Command("shipper", "operate", "Carry a spool's journals to Kafka, in the foreground (for a sidecar).", None),
     Command("topics", "operate", "The topics of the catalogue: create, check, print.", None),
+    Command("usage", "operate", "What each tenant has written: records and bytes, from the events topic itself.", None),
     Command("dlq", "operate", "Dead letters: list, show, redrive, purge.", "workers"),
     Command("tenants", "operate", "Who may use the API: create, list, token, revoke.", "api"),
 )

@@ -53,8 +53,12 @@ class TopicReader:
         firsts = await self._consumer.beginning_offsets(list(ends))
         return {place.partition: (firsts[place], end) for place, end in ends.items()}
 
-    async def scan(self, topic: str) -> AsyncIterator[Any]:
+    async def scan(self, topic: str, since_ms: int | None = None) -> AsyncIterator[Any]:
         """All records that stand in the topic now, each partition's in order.
+
+        Args:
+            topic: its name.
+            since_ms: only from the first on that has this timestamp or a later one, in ms since the epoch.
 
         Raises:
             WrongTopic: there is no such topic.
@@ -63,7 +67,10 @@ class TopicReader:
         ends = await self._ends(topic)
         self._next = None
         self._consumer.assign(list(ends))
-        await self._consumer.seek_to_beginning(*ends)
+        if since_ms is None:
+            await self._consumer.seek_to_beginning(*ends)
+        else:
+            await self._seek_to(since_ms, ends)
         heard = time.monotonic()
         while left := [place for place, end in ends.items() if await self._consumer.position(place) < end]:
             batches = await self._consumer.getmany(*left, timeout_ms=_POLL_MS)
@@ -93,6 +100,12 @@ class TopicReader:
             if found := batches.get(place):
                 return found[0] if found[0].offset == offset else None
             self._check_silence(heard)
+
+    async def _seek_to(self, since_ms: int, ends: dict[TopicPartition, int]) -> None:
+        found = await self._consumer.offsets_for_times(dict.fromkeys(ends, since_ms))
+        for place, end in ends.items():
+            first = found.get(place)
+            self._consumer.seek(place, end if first is None else min(first.offset, end))
 
     async def _holds(self, place: TopicPartition, offset: int) -> bool:
         """Whether the partition held the offset when it was asked last; it is asked again only if it did not."""

@@ -6,10 +6,14 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
+from starlette.responses import Response
+
 from matih_api.guard.asgi import ERROR_KIND, REQUEST_ID, state
 from matih_api.problems import MEDIA_TYPE, Problem
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from matih_api.guard.asgi import App, Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
@@ -24,18 +28,41 @@ async def send_problem(problem: Problem, scope: Scope, send: Send, request_id: s
         send: where to.
         request_id: the one that `Context` gave to the request, if None.
     """
+    headers, data = rendered(problem, scope, request_id)
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": data})
+
+
+def rendered(problem: Problem, scope: Scope, request_id: str | None = None) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body of the answer; its kind is noted for logs and metrics."""
     found = state(scope)
     found[ERROR_KIND] = problem.kind
     body = problem.body(scope.get("path", ""), request_id or found.get(REQUEST_ID, ""))
     data = json.dumps(body, separators=(",", ":")).encode()
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(data)).encode())]
     headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in problem.headers.items()]
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": data})
+    return headers, data
+
+
+class ProblemResponse(Response):
+    """The answer for an exception handler of Starlette or FastAPI."""
+
+    def __init__(self, problem: Problem, request: Request) -> None:
+        headers, data = rendered(problem, request.scope)
+        super().__init__(data, problem.status)
+        self.raw_headers = headers
+
+
+def unexpected() -> Problem:
+    """500, of what nobody foresaw; what it was stands in the log only."""
+    return Problem(500, "internal-error", "this is a bug of the server: please report it with the request_id")
 
 
 class Answers:
-    """The innermost middleware: what the app raises is an answer, so that those outside see answers only."""
+    """The innermost middleware: what the app raises is an answer, so that those outside see answers only.
+
+    FastAPI's own handler for `Exception` answers and raises on: give it `ProblemResponse(unexpected(), request)`.
+    """
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -66,7 +93,7 @@ class Answers:
         except Exception as error:
             _tell(error, scope)
             if not begun:
-                await send_problem(_unexpected(), scope, send)
+                await send_problem(unexpected(), scope, send)
             elif not ended:
                 raise
 
@@ -76,7 +103,3 @@ def _tell(error: Exception, scope: Scope) -> None:
     logger.error(
         "%s: %s", about, type(error).__name__, exc_info=error, extra={"request_id": state(scope).get(REQUEST_ID)}
     )
-
-
-def _unexpected() -> Problem:
-    return Problem(500, "internal-error", "this is a bug of the server: please report it with the request_id")

@@ -33,7 +33,7 @@ def check_json(body: bytes, most_depth: int) -> None:
     if rb"\u" in plain:
         _check_escapes(plain)
     if too_deep(plain, most_depth):
-        raise bad_request("json-too-deep", f"the body's JSON is more than {most_depth} levels deep, or never closed")
+        raise bad_request("json-too-deep", f"the body's JSON has more than {most_depth} levels, or no end")
 
 
 def too_deep(plain: bytes, most: int) -> bool:
@@ -50,7 +50,7 @@ def too_deep(plain: bytes, most: int) -> bool:
     if b"\\" in plain:
         plain = plain.replace(b'\\"', b"")
     brackets = plain.translate(_ONE_KIND, _OTHERS)
-    # What is no bracket is gone, so most strings are empty. Taking two quotes away keeps the others' sides as they were.
+    # Without all else most strings are empty. Taking two quotes away keeps the others' sides as they were.
     brackets = _STRING.sub(b"", brackets.replace(b'""', b""))
     for _ in range(most):
         if not brackets:

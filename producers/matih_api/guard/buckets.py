@@ -28,7 +28,7 @@ class Bucket:
     def take(self, amount: float, rate: Rate, now: float) -> float:
         """Takes the amount and returns 0, or takes nothing and returns the seconds to wait.
 
-        More than the burst is taken from a full bucket, and leaves a debt: a large request is delayed, never impossible.
+        More than the burst is taken from a full bucket and leaves a debt: a large request may wait, but is possible.
         """
         self.tokens = min(rate.burst, self.tokens + max(0.0, now - self.at) * rate.per_second)
         self.at = now

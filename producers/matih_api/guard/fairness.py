@@ -25,8 +25,8 @@ class Slots(Generic[T]):
     """Slots and who waits for them: pure.
 
     A tenant gets a slot while it holds fewer than half of them, or, while nobody else holds or waits, all but those
-    kept free. Of those who wait, the tenant with the fewest slots is next; among equals, the one that was served longest
-    ago. So a newcomer waits for one release at most, however long the others' queues are.
+    kept free. Of those who wait, the tenant with the fewest slots is next; among equals, who was served longest ago.
+    So a newcomer waits for one release at most, however long the others' queues are.
     """
 
     def __init__(self, slots: int) -> None:

@@ -110,25 +110,31 @@ class Limits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = self._body(self._max_body_bytes)
+        rule = next((rule for rule in self._rules if rule.path.fullmatch(scope["path"])), None)
+        most = rule.max_bytes if rule else self._max_body_bytes
+        body = Body(most, self._settings.body_timeout, self._settings.body_rate, ended=not _has_body(scope))
         try:
-            check_head(scope, self._settings)
-            if not _has_body(scope):
-                await self._answer_in_time(scope, receive, send)
-                return
-            rule = next((rule for rule in self._rules if rule.path.fullmatch(scope["path"])), None)
-            body = self._body(rule.max_bytes if rule else self._max_body_bytes)
-            _check_type(scope, rule)
-            _check_declared(scope, body.most)
-            if rule is None:
-                receive = _replayed(await self._gathered(body, receive), receive)
+            receive = await self._checked(scope, receive, body, rule)
         except Problem as problem:
             await _refuse(problem, body, scope, receive, send)
             return
-        await self._answer_in_time(scope, receive, send, None if rule is None else body)
+        exchange = Exchange(receive, send, self._settings.request_timeout, body)
+        instead = await exchange.run(self._app, scope)
+        if instead is not None:
+            await _refuse(instead, body, scope, receive, send)
 
-    def _body(self, most: int) -> Body:
-        return Body(most, self._settings.body_timeout, self._settings.body_rate)
+    async def _checked(self, scope: Scope, receive: Receive, body: Body, rule: BodyRule | None) -> Receive:
+        """What the app reads the body from.
+
+        Raises:
+            Problem: the request is refused.
+        """
+        check_head(scope, self._settings)
+        if body.ended:
+            return receive
+        _check_type(scope, rule)
+        _check_declared(scope, body.most)
+        return receive if rule else _replayed(await self._gathered(body, receive), receive)
 
     async def _gathered(self, body: Body, receive: Receive) -> bytes:
         """The whole body, looked through."""
@@ -142,18 +148,11 @@ class Limits:
         check_json(data, self._settings.max_json_depth)
         return data
 
-    async def _answer_in_time(self, scope: Scope, receive: Receive, send: Send, body: Body | None = None) -> None:
-        exchange = Exchange(receive, send, self._settings.request_timeout, body)
-        problem = await exchange.run(self._app, scope)
-        if problem is not None:
-            await _refuse(problem, body, scope, receive, send)
-
 
 class Exchange:
     """One request in the app: its answer has to begin in time, counted from the end of the body."""
 
-    def __init__(self, receive: Receive, send: Send, seconds: float, body: Body | None) -> None:
-        """`body`: one that the app still has to read; None: it is there already, or there is none."""
+    def __init__(self, receive: Receive, send: Send, seconds: float, body: Body) -> None:
         self._receive = receive
         self._send = send
         self._seconds = seconds
@@ -163,18 +162,18 @@ class Exchange:
 
     async def run(self, app: App, scope: Scope) -> Problem | None:
         """Runs the app; what has to be answered instead of it, if anything."""
-        if self._body is None:
+        if self._body.ended:
             self._start_clock()
         with self._limit:
             await app(scope, self._next, self._answer)
         if self._begun:
             return None
-        if self._body is not None and self._body.refusal is not None:
+        if self._body.refusal is not None:
             return self._body.refusal
         return _too_slow(self._seconds) if self._limit.cancelled_caught else None
 
     async def _next(self) -> Message:
-        if self._body is None or self._body.ended:
+        if self._body.ended:
             return await self._receive()
         message = await self._body.next(self._receive)
         if self._body.ended and not self._begun:
@@ -182,8 +181,7 @@ class Exchange:
         return message
 
     async def _answer(self, message: Message) -> None:
-        refused = self._body is not None and self._body.refusal is not None
-        if self._begun or not refused:  # what the app makes of a refusal is not sent
+        if self._begun or self._body.refusal is None:  # what the app makes of a refusal is not sent
             self._begun, self._limit.deadline = True, math.inf
             await self._send(message)
 
@@ -240,10 +238,10 @@ def _replayed(data: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _refuse(problem: Problem, body: Body | None, scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse(problem: Problem, body: Body, scope: Scope, receive: Receive, send: Send) -> None:
     """Answers once the client has written its body, or a bounded while is over."""
     waits_to_send = header(scope, b"expect") is not None
-    if body is not None and not body.ended and problem.kind != TOO_SLOW and not waits_to_send and _has_body(scope):
+    if not body.ended and problem.kind != TOO_SLOW and not waits_to_send:
         with anyio.move_on_after(DRAIN_SECONDS):
             while not body.ended and body.size <= DRAIN_BODIES * body.most:
                 body.took(await receive())

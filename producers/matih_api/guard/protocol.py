@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with limits on headers: without them a client fills the memory, or keeps a connection for ever.
+"""uvicorn's HTTP protocol with limits on headers: without, a client fills the memory or keeps a connection for ever.
 
 The middlewares see a request once its headers are complete; what never completes is refused here.
 """
