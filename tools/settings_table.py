@@ -10,6 +10,8 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from matih_api.auth.settings import AuthSettings
+from matih_api.guard.settings import LimitSettings, QuotaSettings
+from matih_api.settings import ApiSettings
 from matih_kafka.settings import KafkaSettings
 from matih_tracking.settings import Settings
 from matih_tracking.spool import SpoolSettings
@@ -91,7 +93,10 @@ def page() -> str:
         "The spool (training processes and shippers)": by_docstring(SpoolSettings, SpoolSettings._field_defaults),
         "Kafka (shippers, workers, `matih topics`)": by_pydantic(KafkaSettings),
         "The worker": by_pydantic(WorkerSettings),
+        "The API": by_pydantic(ApiSettings),
         "The API: who may do what": by_pydantic(AuthSettings),
+        "The API's limits (docs/guides/limits.md)": by_pydantic(LimitSettings),
+        "The API's quotas (docs/guides/limits.md)": by_pydantic(QuotaSettings),
         "One machine (`matih local`, `matih demo`, the tests)": LOCAL,
     }
     return HEAD + "".join(f"\n## {title}\n\n{table(rows)}" for title, rows in sections.items())

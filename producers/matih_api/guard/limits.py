@@ -176,7 +176,7 @@ class Exchange:
         if self._body.ended:
             return await self._receive()
         message = await self._body.next(self._receive)
-        if self._body.ended and not self._begun:
+        if not message.get("more_body", False) and not self._begun:
             self._start_clock()
         return message
 

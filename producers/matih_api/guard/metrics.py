@@ -14,6 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from matih_api.guard.asgi import ERROR_KIND, TENANT, route_template, state
 from matih_api.guard.multiprocess import VARIABLE, forget_the_dead
+from matih_api.problems import Problem
 from matih_schemas.tenant_labels import TenantLabels
 
 if TYPE_CHECKING:
@@ -72,12 +73,13 @@ class Metrics:
 
     @contextmanager
     def publishing(self) -> Iterator[None]:
-        """Measures a publication, or counts its failure."""
+        """Measures a publication, or counts its failure; what is refused for its own sake is neither."""
         began = time.perf_counter()
         try:
             yield
-        except Exception:
-            self._publish_failures.inc()
+        except Exception as error:
+            if not isinstance(error, Problem) or error.status >= 500:
+                self._publish_failures.inc()
             raise
         self._publish_seconds.observe(time.perf_counter() - began)
 

@@ -15,6 +15,7 @@ from tests.api.guard.apps import call, raw, served
 
 from matih_api.guard.metrics import Metrics
 from matih_api.guard.multiprocess import share_metrics
+from matih_api.problems import Problem, unavailable
 from matih_schemas.tenant_labels import OTHER, TENANTS_MAX, UNKNOWN
 
 if TYPE_CHECKING:
@@ -87,8 +88,10 @@ def test_refusals_and_publications() -> None:
     metrics.published("acme", 3, 100)
     with metrics.publishing():
         pass
-    with pytest.raises(ValueError, match="x"), metrics.publishing():
-        raise ValueError("x")
+    with pytest.raises(Problem), metrics.publishing():
+        raise unavailable("event-log-unavailable", "x")
+    with pytest.raises(Problem), metrics.publishing():
+        raise Problem(413, "event-too-large", "x")
     found = page(metrics)
     assert found["matih_api_quota_refusals_total", "bytes_per_day", "acme"] == 1
     assert found["matih_api_tenant_events_total", "acme"] == 3

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from tests.api.guard.apps import MAX_BODY
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ class Server:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
+        return [json.loads(line) for line in self._log.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
     def memory(self) -> int:
         """Resident bytes."""
@@ -91,7 +92,7 @@ def test_answers_as_the_middlewares_say(server: Server) -> None:
     answer = httpx.get(f"{server.url}/api/runs/x", headers={"X-Request-ID": "abc"})
     assert (answer.status_code, answer.headers["x-request-id"]) == (200, "abc")
     assert "server" not in answer.headers
-    (line,) = [line for line in server.lines() if line.get("request_id") == "abc"]
+    (line,) = until(lambda: [line for line in server.lines() if line.get("request_id") == "abc"], "the request's line")
     assert (line["route"], line["status"], line["tenant"]) == ("/api/runs/{run_id}", 200, "acme")
     assert any(line["logger"] == "uvicorn.error" for line in server.lines())
 
