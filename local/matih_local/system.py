@@ -7,6 +7,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Final
 
 from matih_local import downloads
+from matih_local.api import Api
 from matih_local.errors import PartFailed
 from matih_local.home import Home
 from matih_local.kafka import Kafka
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from matih_local.part import Part
 
 TICK_SECONDS: Final = 0.05
-PARTS: Final = ("kafka", "postgres", "mlflow", "worker")
+PARTS: Final = ("kafka", "postgres", "mlflow", "worker", "api")
 
 
 def _nothing() -> None:
@@ -42,6 +43,7 @@ class LocalSystem:
         postgres: with `url`, `uri(database)`, `create_database(name)` and `connect()`.
         mlflow: with `url`, the tracking URI.
         worker: with `url`, of its pages.
+        api: with `url`, the REST API's.
         runners: each part's runner by the part's name.
     """
 
@@ -51,6 +53,7 @@ class LocalSystem:
         *,
         restarts: Restarts | None = None,
         worker_settings: Mapping[str, str] = MappingProxyType({}),
+        api_settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Prepares everything and starts nothing.
 
@@ -58,6 +61,7 @@ class LocalSystem:
             home: the MATIH_HOME, made if need be.
             restarts: start parts that end by themselves again, for as long as `tick` is called.
             worker_settings: more environment variables for the worker.
+            api_settings: more environment variables for the API.
 
         Raises:
             LocalError: the folder can't be used.
@@ -67,7 +71,8 @@ class LocalSystem:
         self.postgres = Postgres(self.home)
         self.mlflow = MlflowServer(self.home, self.postgres)
         self.worker = Worker(self.home, self.kafka.url, self.postgres.url, worker_settings)
-        parts: tuple[Part, ...] = (self.kafka, self.postgres, self.mlflow, self.worker)
+        self.api = Api(self.home, self.kafka, self.postgres, self.mlflow, api_settings)
+        parts: tuple[Part, ...] = (self.kafka, self.postgres, self.mlflow, self.worker, self.api)
         self.runners: Mapping[str, Runner] = {part.name: Runner(part, restarts) for part in parts}
         self._pending: set[str] = set()
         self._lock: HomeLock | None = None
@@ -85,6 +90,7 @@ class LocalSystem:
         return {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.url,
             "MLFLOW_TRACKING_URI": self.mlflow.url,
+            "MATIH_API_URL": self.api.url,
             "MATIH_SPOOL_DIR": str(self.home.folder("spool")),
             "MATIH_HOME": str(self.home.path),
         }

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
+from matih_api.auth.opening import make_authenticator
+from matih_api.auth.settings import auth_settings
+from matih_api.comparison.importance import warm_up
 from matih_api.errors import add_handlers
 from matih_api.events import Numbers
+from matih_api.guard.fairness import Fairness
+from matih_api.guard.metrics import Metrics
+from matih_api.guard.quotas import Quotas
+from matih_api.guard.settings import QuotaSettings, limit_settings, quota_settings
+from matih_api.guard.stack import guarded
 from matih_api.identify import Identify
 from matih_api.objects import Objects
 from matih_api.pending.pendings import Pendings
@@ -31,31 +39,41 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from matih_api.auth.principal import Authenticator
+    from matih_api.guard.asgi import App
 
 GRACE_SECONDS = 1.0
 """So much longer than a read takes is an event kept that is in MLflow."""
 
 
-def create() -> FastAPI:
-    """The application as the environment says.
+def create() -> App:
+    """The application as the environment says, with all that stands before it.
 
     Raises:
         InvalidSettings: a setting is wrong.
     """
-    from matih_api.auth.opening import make_authenticator
-    from matih_api.auth.settings import auth_settings
+    settings, limits, metrics = api_settings(), limit_settings(), Metrics()
+    app = build(settings, kafka_settings(), make_authenticator(auth_settings()), quota_settings(), metrics)
+    return guarded(app, limits, metrics, settings.max_body_bytes)
 
-    return build(api_settings(), kafka_settings(), make_authenticator(auth_settings()))
 
-
-def build(settings: ApiSettings, kafka: KafkaSettings, authenticator: Authenticator) -> FastAPI:
-    """The application; nothing is connected before it starts."""
+def build(
+    settings: ApiSettings,
+    kafka: KafkaSettings,
+    authenticator: Authenticator,
+    quotas: QuotaSettings | None = None,
+    metrics: Metrics | None = None,
+) -> FastAPI:
+    """The application without limits; nothing is connected before it starts."""
+    counted, allowed = metrics or Metrics(), quotas or QuotaSettings()
+    counter = Quotas(allowed, settings.processes, refused=counted.refused)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with services_of(settings, kafka, authenticator) as services:
+        warm_up()
+        async with services_of(settings, kafka, counter, counted) as services:
             app.state.services = services
             yield
+        counter.close()
 
     app = FastAPI(
         title="MATIH experiment tracking",
@@ -69,13 +87,14 @@ def build(settings: ApiSettings, kafka: KafkaSettings, authenticator: Authentica
     for router in (runs.router, experiments.router, ml.router, health.router):
         app.include_router(router)
     add_handlers(app)
-    app.add_middleware(Identify, authenticator=authenticator)
+    fairness = Fairness(allowed, counted.refused)
+    app.add_middleware(Identify, authenticator=authenticator, quotas=counter, fairness=fairness, tenant=settings.tenant)
     return app
 
 
 @asynccontextmanager
 async def services_of(
-    settings: ApiSettings, kafka: KafkaSettings, authenticator: Authenticator
+    settings: ApiSettings, kafka: KafkaSettings, quotas: Quotas, metrics: Metrics
 ) -> AsyncIterator[Services]:
     """Everything that requests need, connected for the time of the block as far as it can be."""
     topic = catalogue(kafka.events_topic, kafka.events_partitions)[0]
@@ -85,12 +104,13 @@ async def services_of(
     reads = Reads(open_reader(settings.tracking_uri, settings.read_timeout))
     objects = Objects(reads, following, pendings)
     task = asyncio.create_task(following.run())
-    await events.start()
+    await asyncio.gather(events.start(), following.connected(settings.kafka_timeout))
     try:
-        yield Services(settings, authenticator, events, objects, Writes(events, objects), Numbers())
+        yield Services(
+            settings, events, objects, Writes(events, objects, quotas, metrics, topic.name), Numbers(), metrics
+        )
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])
         await events.close()
         reads.close()

@@ -1,34 +1,70 @@
-"""Who asks, told before anything of the request is read."""
+"""Who asks, told before anything of the request is read; and whether its tenant may ask now."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
 from matih_api.errors import answer
 from matih_api.problems import Problem
+from matih_api.tenancy import HEADER, QUERY
 
 if TYPE_CHECKING:
-    from matih_api.auth.principal import Authenticator
+    from matih_api.auth.principal import Authenticator, Principal
+    from matih_api.guard.fairness import Fairness
+    from matih_api.guard.quotas import Quotas
 
-_FREE: Final = ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json")
+_FREE: Final = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"})
 
 
 class Identify:
-    """Middleware: `request.state.principal` is who asks."""
+    """Middleware: `request.state.principal` is who asks; it has a slot of this process while it is answered."""
 
-    def __init__(self, app: Any, authenticator: Authenticator) -> None:
+    def __init__(self, app: Any, authenticator: Authenticator, quotas: Quotas, fairness: Fairness, tenant: str) -> None:
+        """Around an app.
+
+        Args:
+            app: what answers.
+            authenticator: who tells.
+            quotas: how many requests a tenant may make.
+            fairness: how many are answered at once.
+            tenant: whose requests are those that name none, in open mode.
+        """
         self._app = app
         self._authenticator = authenticator
+        self._quotas = quotas
+        self._fairness = fairness
+        self._tenant = tenant
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One request, or what else the server has."""
-        if scope["type"] == "http" and not scope["path"].startswith(_FREE):
-            request = Request(scope)
-            try:
-                request.state.principal = await self._authenticator.authenticate(request.headers.get("authorization"))
-            except Problem as problem:
-                await answer(request, problem)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        if scope["type"] != "http" or scope["path"] in _FREE:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        try:
+            principal = await self._authenticator.authenticate(request.headers.get("authorization"))
+            request.state.principal, request.state.actor = principal, principal.actor
+            pays = payer(principal, request.headers.get(HEADER), _queried(scope), self._tenant)
+            self._quotas.request(pays)
+            async with self._fairness.slot(pays):
+                await self._app(scope, receive, send)
+        except Problem as problem:
+            await answer(request, problem)(scope, receive, send)
+
+
+def payer(principal: Principal, header: str | None, query: str | None, default: str) -> str:
+    """Whose quota a request counts against: the tenant that it names, if that is granted; else who asks."""
+    named = header or query
+    if named is not None and principal.role(named) is not None:
+        return named
+    if principal.open:
+        return default
+    return next(iter(principal.grants)) if len(principal.grants) == 1 else f"actor:{principal.actor}"
+
+
+def _queried(scope: Any) -> str | None:
+    text = scope.get("query_string", b"").decode("latin-1")
+    return parse_qs(text).get(QUERY, [None])[0] if QUERY in text else None

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matih_api.auth.principal import Authenticator
     from matih_api.events import Numbers
+    from matih_api.guard.metrics import Metrics
     from matih_api.objects import Objects
     from matih_api.publishing import EventPublisher
     from matih_api.settings import ApiSettings
@@ -24,8 +24,8 @@ class Services:
     """
 
     settings: ApiSettings
-    authenticator: Authenticator
     events: EventPublisher
     objects: Objects
     writes: Writes
     numbers: Numbers
+    metrics: Metrics

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakValueDictionary
 
+from matih_api.guard.traces import publishing, trace_headers
 from matih_api.pending.pendings import ORIGIN
 from matih_api.problems import invalid, unavailable
 from matih_api.publishing import record_of
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from matih_api.events import Author
+    from matih_api.guard.metrics import Metrics
+    from matih_api.guard.quotas import Quotas
     from matih_api.objects import Objects
     from matih_api.publishing import EventPublisher
     from matih_kafka.publisher import Record
@@ -38,28 +41,38 @@ class Taken(NamedTuple):
 class Writes:
     """Publishes the events of requests."""
 
-    def __init__(self, publisher: EventPublisher, objects: Objects) -> None:
+    def __init__(
+        self, publisher: EventPublisher, objects: Objects, quotas: Quotas, metrics: Metrics, topic: str
+    ) -> None:
         self._publisher = publisher
         self._objects = objects
+        self._quotas = quotas
+        self._metrics = metrics
+        self._topic = topic
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     async def publish(self, author: Author, events: Sequence[TrackingEvent]) -> None:
         """Returns once Kafka has all of them; nothing was acknowledged before.
 
         Raises:
-            Problem: 503 or 413, see `EventPublisher.publish`; 503, too much is acknowledged and not in MLflow.
+            Problem: 503 or 413, see `EventPublisher.publish`; 503, too much is acknowledged and not in MLflow; 429.
         """
         if self._objects.pendings.overlay.full:
             raise unavailable(
                 "backlog-too-long", "too much is acknowledged that no worker has applied: is a worker running?", 30
             )
-        await self._publisher.publish(self._records(author, events))
+        with publishing(self._topic, len(events)), self._metrics.publishing():
+            records = self._records(author, events)
+            size = sum(map(len, records))
+            self._quotas.events(author.tenant_id, len(records), size)
+            await self._publisher.publish(records)
+        self._metrics.published(author.tenant_id, len(records), size)
 
     def _records(self, author: Author, events: Sequence[TrackingEvent]) -> list[Record]:
         """The request's key stands on its last record: once that is there, all are."""
-        last = len(events) - 1
+        last, more = len(events) - 1, (_ORIGIN, *trace_headers())
         return [
-            record_of(event, (_ORIGIN, author.key.header()) if author.key and index == last else (_ORIGIN,))
+            record_of(event, (*more, author.key.header()) if author.key and index == last else more)
             for index, event in enumerate(events)
         ]
 

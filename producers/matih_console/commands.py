@@ -38,6 +38,7 @@ COMMANDS: Final = (
         "local", "operate", "Kafka, PostgreSQL, MLflow and the worker on this machine: up, down, status, env.", "local"
     ),
     Command("worker", "operate", "Carry events from Kafka to MLflow.", "workers"),
+    Command("api", "operate", "Answer the REST API.", "api"),
     Command("shipper", "operate", "Carry a spool's journals to Kafka, in the foreground (for a sidecar).", None),
     Command("topics", "operate", "The topics of the catalogue: create, check, print.", None),
     Command("usage", "operate", "What each tenant has written: records and bytes, from the events topic itself.", None),

@@ -71,6 +71,7 @@ class TopicFollowing:
         self._asker: Any = None  # a fetch may be answered late on purpose, and what is asked behind it waits
         self._positions: dict[TopicPartition, int] = {}
         self._moved = asyncio.Event()
+        self._connected = asyncio.Event()
         self._asking: asyncio.Task[Mapping[TopicPartition, int]] | None = None
         self._next: asyncio.Task[Mapping[TopicPartition, int]] | None = None
         self._refuse_until = 0.0
@@ -87,6 +88,12 @@ class TopicFollowing:
             finally:
                 await self._disconnect()
             await asyncio.sleep(PAUSE_SECONDS)
+
+    async def connected(self, timeout: float) -> bool:
+        """Waits until it follows; False if it does not within `timeout` seconds."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._connected.wait(), timeout)
+        return self.problem is None
 
     async def caught_up(self, timeout: float) -> bool:
         """Waits until all is taken that stands on the topic now; False if that is not so within `timeout` seconds."""
@@ -192,6 +199,7 @@ class TopicFollowing:
         elif problem is None and self.problem is not None:
             logger.info("%s is followed", self._topic.name)
         self.problem = problem
+        self._connected.set() if problem is None else self._connected.clear()
 
 
 def _seen(task: asyncio.Task[Any]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 
+from matih_api.guard.metrics import Metrics
 from matih_api.problems import Problem
 from matih_api.routes.answers import answer
 
@@ -15,6 +17,13 @@ router = APIRouter(tags=["operating"])
 async def healthz() -> JSONResponse:
     """Whether the process lives: true however its backends are."""
     return answer({"status": "alive"})
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(request: Request) -> Response:
+    """What Prometheus reads."""
+    found: Metrics = request.app.state.services.metrics
+    return Response(found.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/readyz", responses={503: {}})
