@@ -133,13 +133,14 @@ def test_who_goes_away_gives_its_slot_back(moment: str) -> None:
             async with fairness.slot("acme"):
                 await go.wait()
 
-        holders = [asyncio.create_task(request()) for _ in range(3)]
-        waiter = asyncio.create_task(request())
-        await asyncio.sleep(0)
-        if moment == "granted":
-            holders[0].cancel()
-            await asyncio.wait([holders.pop(0)])
-        waiter.cancel()
+        holders = [asyncio.create_task(request()) for _ in range(2)]
+        async with fairness.slot("acme"):
+            waiter = asyncio.create_task(request())
+            await asyncio.sleep(0)
+            if moment == "waiting":
+                waiter.cancel()
+                await asyncio.wait([waiter])
+        waiter.cancel()  # it has its slot, and has not been told yet
         await asyncio.wait([waiter])
         go.set()
         await asyncio.gather(*holders)
