@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 from matih_api.auth.settings import AuthSettings
 from matih_api.guard.settings import LimitSettings, QuotaSettings
 from matih_api.settings import ApiSettings
+from matih_kafka.gateway.settings import GatewaySettings
 from matih_kafka.settings import KafkaSettings
 from matih_tracking.settings import Settings
 from matih_tracking.spool import SpoolSettings
@@ -91,6 +92,7 @@ def page() -> str:
     sections = {
         "The SDK (training processes)": by_docstring(Settings, sdk) + OTHERS,
         "The spool (training processes and shippers)": by_docstring(SpoolSettings, SpoolSettings._field_defaults),
+        "The event gateway, instead of Kafka (training processes, shippers)": by_pydantic(GatewaySettings),
         "Kafka (shippers, workers, `matih topics`)": by_pydantic(KafkaSettings),
         "The worker": by_pydantic(WorkerSettings),
         "The API": by_pydantic(ApiSettings),

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from matih_api.problems import Problem, unavailable
+from matih_api.problems import FieldError, Problem, unavailable
 from matih_kafka.errors import BrokerUnavailable, KafkaError, RecordRejected
 from matih_kafka.publisher import Record
 from matih_schemas import codec
@@ -85,15 +85,18 @@ class EventPublisher:
         _, late = await asyncio.wait(futures, timeout=self._patience) if futures else (set(), set())
         if late:
             raise self._broken(f"no acknowledgement within {self._patience:g} s")
-        for future in futures:
-            if (found := future.exception()) is not None:
-                raise self._answer(found)
+        failures = {index: found for index, future in enumerate(futures) if (found := future.exception()) is not None}
+        if failures:
+            raise self._answer(failures)
 
-    def _answer(self, error: BaseException) -> Problem:
-        if isinstance(error, RecordRejected):
-            self._connect_anew()  # the publisher goes no further after a failure
-            return Problem(413, "event-too-large", str(error))
-        return self._broken(str(error))
+    def _answer(self, failures: dict[int, BaseException]) -> Problem:
+        """The answer where some records failed: if it was one record's fault, the others failed because of it."""
+        for index, error in failures.items():
+            if isinstance(error, RecordRejected):
+                self._connect_anew()  # the publisher goes no further after a failure
+                where = FieldError(("body", "events", index), str(error))
+                return Problem(413, "event-too-large", str(error), errors=[where])
+        return self._broken(str(next(iter(failures.values()))))
 
     def _refuse_while_broken(self) -> None:
         if self._problem is not None:

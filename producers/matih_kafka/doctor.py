@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from matih_console.checks import Finding
 from matih_kafka.admin import check_reachable, check_topics
 from matih_kafka.errors import BrokerUnavailable, InvalidSettings
+from matih_kafka.gateway.address import gateway_url
+from matih_kafka.gateway.publisher import check_gateway
+from matih_kafka.gateway.settings import GatewaySettings, gateway_settings
 from matih_kafka.settings import kafka_settings
 from matih_schemas.errors import InvalidName
 from matih_schemas.topics import catalogue
@@ -19,8 +24,33 @@ if TYPE_CHECKING:
 
 
 def checks() -> Mapping[str, Check]:
-    """Settings, brokers, topics."""
+    """Settings, brokers, topics; or the event gateway, where that is what events go to."""
+    if gateway_url(os.environ) is not None:
+        return {"event gateway": _gateway}
     return {"Kafka settings": _settings, "Kafka": _reachable, "topics": _topics}
+
+
+def _gateway() -> Finding:
+    try:
+        settings = gateway_settings()
+        asyncio.run(check_gateway(settings))
+    except InvalidSettings as error:
+        return Finding("failed", str(error), "change that variable: docs/settings.md lists all of them")
+    except BrokerUnavailable as error:
+        return Finding("failed", str(error), "training goes on meanwhile: the journals keep what it logs")
+    where = f"{settings.url} takes events"
+    if _sends_token_in_the_open(settings):
+        return Finding("warning", where, "the token goes unencrypted: use https")
+    return Finding("ok", where)
+
+
+def _sends_token_in_the_open(settings: GatewaySettings) -> bool:
+    parts = urlsplit(settings.url)
+    return (
+        parts.scheme == "http"
+        and parts.hostname not in {"localhost", "127.0.0.1", "::1"}
+        and bool(settings.current_token())
+    )
 
 
 def _settings() -> Finding:

@@ -106,7 +106,8 @@ def _print_status(report: dict[str, Any]) -> None:
     broker, carrier = report["broker"], report["shipper"]
     reach = "reachable" if broker["reachable"] else broker["error"]
     console.print(f"spool    {report['spool']}", soft_wrap=True)
-    console.print(f"kafka    {broker['address']}, topic {broker['topic']}: {reach}", soft_wrap=True)
+    topic = f", topic {broker['topic']}" if broker["topic"] else ""
+    console.print(f"{broker['kind']:<8} {broker['address']}{topic}: {reach}", soft_wrap=True)
     words = "none runs; a tracker starts one" if carrier["state"] == "none" else f"{carrier['state']}"
     pid = f" (pid {carrier['pid']}, {carrier['entries']} entries delivered)" if "pid" in carrier else ""
     trouble = f"; last trouble: {carrier['error']}" if carrier["error"] else ""

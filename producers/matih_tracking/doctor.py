@@ -80,7 +80,7 @@ def _delivery() -> Finding:
         first = unreadable[0]
         return Finding("warning", f"{found}; {len(unreadable)} unreadable: {first.reason}", f"look at {first.path}")
     if runs and told is not None and told.error and told.state == "waiting":
-        return Finding("warning", f"{found}: {told.error}", "it delivers as soon as Kafka answers")
+        return Finding("warning", f"{found}: {told.error}", "it delivers as soon as that is mended")
     if waiting and not runs:
         return Finding("warning", found, "`matih sync` delivers them, as does the next job")
     return Finding("ok", found)

@@ -52,7 +52,7 @@ class ExperimentTracker:
         """
         self._settings = _settings(tracking_uri, strict)
         where = target(os.environ)
-        self._goes_to = f"kafka {where.brokers}"
+        self._goes_to = str(where)
         self._journals = Journals(where, warn, strict=self._settings.strict)
         self._origin = origin()
         self._trouble = Tally(warn, strict=self._settings.strict)

@@ -6,16 +6,17 @@ import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from matih_kafka.admin import check_reachable
-from matih_kafka.errors import BrokerUnavailable
-from matih_kafka.settings import KafkaSettings, kafka_settings
+from matih_kafka.errors import BrokerUnavailable, InvalidSettings
 from matih_tracking.shipper import state
+from matih_tracking.shipper.carriers import carrier
 from matih_tracking.shipper.command import own_spool
 from matih_tracking.shipper.survey import Found, survey
-from matih_tracking.spool import SpoolKey, other_boots
+from matih_tracking.spool import other_boots
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from matih_tracking.shipper.carriers import Carrier
 
 
 def status() -> dict[str, Any]:
@@ -23,16 +24,16 @@ def status() -> dict[str, Any]:
 
     Raises:
         SpoolUnusable: a setting of the spool is wrong.
-        InvalidSettings: the environment's Kafka settings are wrong.
+        InvalidSettings: the environment's settings of Kafka or the gateway are wrong.
     """
-    settings = kafka_settings()
+    carries = carrier()
     spool = own_spool()
-    key = SpoolKey(settings.bootstrap_servers, settings.events_topic, settings.principal).hash16
+    key = carries.target.spool_key.hash16
     return {
         "spool": str(spool),
         "shipper": _shipper(spool),
         "journals": [_journal(found) for found in survey([spool, *other_boots(spool)], key)],
-        "broker": _broker(settings),
+        "broker": _broker(carries),
     }
 
 
@@ -58,10 +59,16 @@ def _journal(found: Found) -> dict[str, Any]:
     }
 
 
-def _broker(settings: KafkaSettings) -> dict[str, Any]:
-    report: dict[str, Any] = {"address": settings.bootstrap_servers, "topic": settings.events_topic}
+def _broker(carries: Carrier) -> dict[str, Any]:
+    where = carries.target
+    kind = "gateway" if where.gateway else "kafka"
+    report: dict[str, Any] = {"kind": kind, "address": where.gateway or where.brokers, "topic": where.topic or None}
     try:
-        asyncio.run(check_reachable(settings))
-    except BrokerUnavailable as error:
+        asyncio.run(_check(carries))
+    except (BrokerUnavailable, InvalidSettings) as error:
         return {**report, "reachable": False, "error": str(error)}
     return {**report, "reachable": True, "error": None}
+
+
+async def _check(carries: Carrier) -> None:
+    await carries.check()

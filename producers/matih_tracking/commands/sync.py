@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from matih_kafka.settings import kafka_settings
 from matih_tracking.commands.waiting import Shipping, wait
 from matih_tracking.journal import listing
+from matih_tracking.shipper.carriers import carrier
 from matih_tracking.shipper.command import own_spool
 from matih_tracking.shipper.survey import Goal, survey
-from matih_tracking.spool import JOURNALS, SpoolKey, SpoolUnusable, other_boots
+from matih_tracking.spool import JOURNALS, SpoolUnusable, other_boots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,11 +50,10 @@ def sync(folder: Path | None, timeout: float, *, any_target: bool, show: bool) -
 
     Raises:
         SpoolUnusable: there is no such spool.
-        InvalidSettings: the environment's Kafka settings are wrong.
+        InvalidSettings: the environment's settings of Kafka or the gateway are wrong.
         OSError: no shipper can be started.
     """
-    settings = kafka_settings()
-    key = SpoolKey(settings.bootstrap_servers, settings.events_topic, settings.principal).hash16
+    key = carrier().target.spool_key.hash16
     total: dict[str, Any] = {"journals": 0, "entries": 0, "delivered": 0, "left": 0, "unreadable": {}, "reason": None}
     for spool in [own_spool()] if folder is None else spools_in(folder.absolute()):
         if listing.journals(spool) or other_boots(spool):

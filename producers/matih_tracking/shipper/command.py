@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from matih_kafka.errors import InvalidSettings
-from matih_kafka.settings import kafka_settings
 from matih_schemas.errors import InvalidName
 from matih_tracking.shipper import log, state
+from matih_tracking.shipper.carriers import carrier
 from matih_tracking.shipper.service import Options, Service
 from matih_tracking.spool import SpoolUnusable, open_spool, spool_path
 from matih_tracking.target import target
@@ -38,7 +38,7 @@ def ship(spool: Path | None, options: Options, *, to_spool: bool = False) -> int
     try:
         spool = spool.absolute() if spool is not None else open_spool(own_spool())
         log.log_to_spool(spool) if to_spool else log.log_to_terminal()
-        shipped = Service(spool, kafka_settings(), options).run()
+        shipped = Service(spool, carrier(), options).run()
     except (InvalidSettings, InvalidName) as error:
         return _say(str(error), 2)
     except SpoolUnusable as error:

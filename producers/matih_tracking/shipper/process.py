@@ -241,7 +241,7 @@ class Shipper:
         """Notes whether Kafka takes what it gets, by what it acknowledges."""
         since = self._publisher.waiting_since
         if since is not None and now - since > SILENCE_SECONDS:
-            self.outage.lost(f"Kafka has not answered for {now - since:.0f} s", now)
+            self.outage.lost(f"Kafka, or the gateway to it, has not answered for {now - since:.0f} s", now)
         elif (since is None and self.is_drained) or self._delivery.events > self._events_before:
             self.outage.over(now)
             self._retry = _RETRY_FIRST

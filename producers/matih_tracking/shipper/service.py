@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Final
 from matih_tracking.journal import listing
 from matih_tracking.journal.ownership import Lock
 from matih_tracking.shipper import state
-from matih_tracking.spool import JOURNALS, SpoolKey, SpoolUnusable, open_spool, other_boots, spool_key_of
+from matih_tracking.spool import JOURNALS, SpoolUnusable, open_spool, other_boots, spool_key_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matih_kafka.settings import KafkaSettings
+    from matih_tracking.shipper.carriers import Carrier
     from matih_tracking.shipper.process import Shipper
 
 IDLE_SECONDS: Final = 10.0
@@ -53,9 +53,9 @@ class Options:
 class Service:
     """Ships one spool until there is nothing left to do, or SIGTERM."""
 
-    def __init__(self, spool: Path, settings: KafkaSettings, options: Options) -> None:
+    def __init__(self, spool: Path, carrier: Carrier, options: Options) -> None:
         self._spool = spool
-        self._settings = settings
+        self._carrier = carrier
         self._options = options
         self._parent = os.getppid()
         self._lock: Lock | None = None
@@ -102,28 +102,22 @@ class Service:
             self._lock = None
 
     async def _ship(self) -> None:
-        from matih_kafka.idempotent import KafkaPublisher
-        from matih_schemas.topics import catalogue
         from matih_tracking.shipper.journals import Journals
         from matih_tracking.shipper.process import Shipper
 
-        settings = self._settings
-        events = catalogue(settings.events_topic, settings.events_partitions)[0]
         journals = Journals([self._spool, *other_boots(self._spool)], self._spool_key())
-        publisher = KafkaPublisher(settings, events, client_id="matih-shipper")
-        shipper = Shipper(journals, publisher, self._is_done, self._tell)
+        shipper = Shipper(journals, self._carrier.publisher(), self._is_done, self._tell)
         self._told = self._first_words()
         self._listen_to_signals(shipper)
-        _log.info("shipping %s to %s, topic %s", self._spool, settings.bootstrap_servers, events.name)
+        where = self._carrier.target
+        _log.info("shipping %s to %s%s", self._spool, where, f", topic {where.topic}" if where.topic else "")
         await shipper.run()
         self._tell(shipper)
         _log.info("%d entries delivered; %d journals left", shipper.counts.entries, len(listing.journals(self._spool)))
 
     def _spool_key(self) -> str | None:
         """What journals must have been written for, to be shipped by these settings."""
-        settings = self._settings
-        key = SpoolKey(settings.bootstrap_servers, settings.events_topic, settings.principal)
-        return None if self._options.any_target else key.hash16
+        return None if self._options.any_target else self._carrier.target.spool_key.hash16
 
     def _listen_to_signals(self, shipper: Shipper) -> None:
         if _has_signals():
@@ -149,8 +143,8 @@ class Service:
             pid=os.getpid(),
             started=int(time.time() * 1000),
             log=str(self._spool / state.LOG_FILE),
-            brokers=self._settings.bootstrap_servers,
-            topic=self._settings.events_topic,
+            brokers=self._carrier.target.gateway or self._carrier.target.brokers,
+            topic=self._carrier.target.topic,
         )
 
     def _tell(self, shipper: Shipper) -> None:

@@ -25,7 +25,7 @@ class ShipperState:
         pid: its process.
         started: ms since the epoch.
         log: its log file.
-        brokers, topic: where it delivers to.
+        brokers, topic: where it delivers to; the API's URL and no topic with an event gateway.
         state: `delivering`, or `waiting` while Kafka is away.
         error: why it waits, or the last trouble; None if there was none.
         entries: acknowledged since its start.

@@ -1,0 +1,157 @@
+"""What the event gateway does with a batch of events: each is checked, and stamped with who sent it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from matih_api.auth.principal import Role
+from matih_api.problems import FieldError, Problem, forbidden, invalid
+from matih_kafka.publisher import Record
+from matih_schemas import codec
+from matih_schemas.errors import InvalidEvent
+from matih_schemas.event_batch import EVENT_MAX_BYTES, MalformedBatch, unpack
+from matih_schemas.events import AdminAction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matih_api.auth.principal import Principal
+    from matih_schemas.events import TrackingEvent
+
+TENANT_CHECKED: Final = "matih.tenant_checked"
+"""The header that says for which tenant a gateway has let an event in."""
+ERRORS_MAX: Final = 20
+"""Events that one answer names."""
+
+
+@dataclass
+class Volume:
+    """What one tenant sends: events, and their bytes before compression."""
+
+    events: int = 0
+    bytes: int = 0
+
+
+@dataclass
+class Batch:
+    """Events that may be published, in their order, and how much of it is whose."""
+
+    records: list[Record] = field(default_factory=list)
+    volumes: dict[str, Volume] = field(default_factory=dict)
+
+
+def accept(
+    body: bytes,
+    principal: Principal,
+    more: Sequence[tuple[str, bytes]] = (),
+    max_event_bytes: int = EVENT_MAX_BYTES,
+) -> Batch:
+    """All events of a body, ready to be published; or none of them.
+
+    The same body gives the same records, so that whoever heard no answer may send it again.
+
+    Args:
+        body: events as `matih_schemas.event_batch` packs them.
+        principal: who sends them; stands in each as `actor`, whatever stood there.
+        more: further headers of each record.
+        max_event_bytes: of one event.
+
+    Raises:
+        Problem: 422, some can't be read; 413, one is too large; 403, one is of a tenant that the principal may
+            not write. `errors` name the events by their place, from 0.
+    """
+    _may_write_at_all(principal)
+    events = _decoded(body, max_event_bytes)
+    _check_rights([event for event, _ in events], principal)
+    batch = Batch()
+    for event, size in events:
+        volume = batch.volumes.setdefault(event.tenant_id, Volume())
+        volume.events += 1
+        volume.bytes += size
+        batch.records.append(_stamped(event, principal.actor, more))
+    return batch
+
+
+def _decoded(body: bytes, max_event_bytes: int) -> list[tuple[TrackingEvent, int]]:
+    events: list[tuple[TrackingEvent, int]] = []
+    errors: list[FieldError] = []
+    try:
+        for index, value in enumerate(unpack(body)):
+            if len(value) > max_event_bytes:
+                raise _too_large(index, len(value), max_event_bytes)
+            try:
+                events.append((_decode(value), len(value)))
+            except InvalidEvent as error:
+                errors.append(_at(index, str(error)))
+            if len(errors) == ERRORS_MAX:
+                break  # a body of a million empty frames is told in twenty lines
+    except MalformedBatch as error:
+        errors.append(_at(error.index, error.detail))
+    if errors:
+        first = f"event {errors[0].loc[-1]} is no event that this takes: {errors[0].msg}"
+        raise invalid(f"{first}; nothing of the batch was published", *errors)
+    return events
+
+
+def _decode(value: bytes) -> TrackingEvent:
+    # One framing: a registry's schema ids mean nothing outside the place that the registry is for.
+    if value[:2] != codec.SINGLE_OBJECT:
+        raise InvalidEvent("malformed", f"it begins {value[:2].hex()!r}, Avro's single-object encoding with 'c301'")
+    return codec.decode(value)
+
+
+def _may_write_at_all(principal: Principal) -> None:
+    if not principal.open and not _writable(principal):
+        raise forbidden(
+            f"{principal.actor} may not write for any tenant: to send events a credential needs the role writer"
+        )
+
+
+def _check_rights(events: Sequence[TrackingEvent], principal: Principal) -> None:
+    refused = [(index, why) for index, event in enumerate(events) if (why := _refusal(event, principal)) is not None]
+    if refused:
+        index, why = refused[0]
+        raise Problem(
+            403,
+            "forbidden",
+            f"event {index} {why}; nothing of the batch was published",
+            errors=[_at(index, why) for index, why in refused[:ERRORS_MAX]],
+        )
+
+
+def _refusal(event: TrackingEvent, principal: Principal) -> str | None:
+    """Why the principal may not send the event; None if it may."""
+    role = principal.role(event.tenant_id)
+    if role is None or role < Role.WRITER:
+        return f"is of tenant {event.tenant_id!r}, which {principal.actor} may not write: {_remedy(principal)}"
+    if isinstance(event.payload, AdminAction) and role < Role.ADMIN:
+        return f"is an AdminAction, for which {principal.actor} needs the role admin for tenant {event.tenant_id!r}"
+    return None
+
+
+def _remedy(principal: Principal) -> str:
+    """Never a tenant in the event's place: where the data of a forgotten setting belongs, only its owner knows."""
+    writable = _writable(principal)
+    if len(writable) == 1:
+        return f"set MATIH_TENANT={writable[0]} where the run is logged, or use another credential"
+    return f"set MATIH_TENANT to one of {', '.join(writable[:ERRORS_MAX])} where the run is logged"
+
+
+def _writable(principal: Principal) -> list[str]:
+    return sorted(tenant for tenant, role in principal.grants.items() if role >= Role.WRITER)
+
+
+def _stamped(event: TrackingEvent, actor: str, more: Sequence[tuple[str, bytes]]) -> Record:
+    stamped = replace(event, actor=actor)
+    checked = (TENANT_CHECKED, event.tenant_id.encode())
+    return Record(codec.event_key(stamped), codec.encode(stamped), (*codec.headers(stamped), checked, *more))
+
+
+def _too_large(index: int, size: int, max_bytes: int) -> Problem:
+    detail = f"event {index} has {size} bytes, {max_bytes} are allowed: log less at once"
+    return Problem(413, "event-too-large", f"{detail}; nothing of the batch was published", errors=[_at(index, detail)])
+
+
+def _at(index: int, msg: str) -> FieldError:
+    return FieldError(("body", "events", index), msg)
