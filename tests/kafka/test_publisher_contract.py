@@ -1,20 +1,31 @@
-"""One contract, held to by the publisher in memory and by the one on a real broker."""
+"""One contract, held to by the publishers in memory, on a real broker, and through a real API's event gateway."""
 
 import asyncio
+import random
 import uuid
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
+from tests.api.gateway_app import Serving, app
 
+from matih_api.admission import Admission
+from matih_api.auth.principal import ANYBODY
+from matih_api.gateway import TENANT_CHECKED
+from matih_api.problems import unauthorized
 from matih_kafka.admin import create_topics
 from matih_kafka.errors import BrokerUnavailable, RecordRejected
+from matih_kafka.gateway.publisher import GatewayPublisher
+from matih_kafka.gateway.settings import GatewaySettings
 from matih_kafka.idempotent import KafkaPublisher
 from matih_kafka.memory import MemoryPublisher
 from matih_kafka.publisher import Record
 from matih_kafka.settings import KafkaSettings
+from matih_schemas import codec
+from matih_schemas.events import ExperimentDeleted, TrackingEvent
 from matih_schemas.identity import partition_of
 from matih_schemas.topics import catalogue
 
@@ -22,6 +33,8 @@ MAX_BYTES = 100_000
 
 
 class InMemory:
+    """Any bytes can be its records; `record` makes them, as those of the buses that take events only."""
+
     def __init__(self):
         self.publisher = MemoryPublisher(max_bytes=MAX_BYTES)
 
@@ -33,6 +46,12 @@ class InMemory:
     def _fail(self):
         self.publisher.fail(BrokerUnavailable("broken on purpose"))
         self.publisher.up = True
+
+    def record(self, run, value):
+        return Record(b"t/%d" % run, value, (("n", value[:4]),))
+
+    async def close(self):
+        await self.publisher.close()
 
     async def read(self):
         return [
@@ -53,6 +72,12 @@ class OnKafka:
         for partition in range(self.topic.partitions):
             numbers.increment_sequence_number(TopicPartition(self.topic.name, partition), 1000)
 
+    def record(self, run, value):
+        return Record(b"t/%d" % run, value, (("n", value[:4]),))
+
+    async def close(self):
+        await self.publisher.close()
+
     async def read(self):
         consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.bootstrap_servers, auto_offset_reset="earliest")
         await consumer.start()
@@ -69,21 +94,60 @@ class OnKafka:
             await consumer.stop()
 
 
-@pytest.fixture(params=["memory", "kafka"])
+class ThroughGateway:
+    """The real route on a real uvicorn, with a topic in memory behind it. Tokens are taken away and given again."""
+
+    def __init__(self):
+        self.topic = MemoryPublisher(max_bytes=2 * MAX_BYTES)
+        self.refusals = 0
+        admission = Admission(max_event_bytes=MAX_BYTES)
+        self.serving = Serving(app(lambda: self.topic, self.authenticate, admission))
+        self.serving.__enter__()
+        self.publisher = GatewayPublisher(GatewaySettings(url=f"http://127.0.0.1:{self.serving.port}"))
+
+    def authenticate(self, authorization):
+        if self.refusals:
+            self.refusals -= 1
+            raise unauthorized("revoked on purpose")
+        return ANYBODY
+
+    def break_it(self):
+        self.refusals = 1
+
+    def record(self, run, value):
+        event = TrackingEvent(value.hex(), "t", 1, ExperimentDeleted(str(run)))
+        return Record(codec.event_key(event), codec.encode(event), tuple(codec.headers(event)))
+
+    async def close(self):
+        await self.publisher.close()
+        await asyncio.to_thread(self.serving.__exit__)
+
+    async def read(self):
+        return [self.as_sent(*item) for item in await InMemory.read(SimpleNamespace(publisher=self.topic))]
+
+    def as_sent(self, partition, key, value, headers):
+        """Without what the gateway has added."""
+        event = codec.decode(value)
+        assert event.actor == "anonymous"
+        assert headers[-1] == (TENANT_CHECKED, b"t")
+        return (partition, key, codec.encode(replace(event, actor=None)), headers[:-1])
+
+
+@pytest.fixture(params=["memory", "kafka", "gateway"])
 def make(request):
     """Gives a function that makes the bus, to be called within the event loop."""
     if request.param == "memory":
         return InMemory
+    if request.param == "gateway":
+        return ThroughGateway
     settings = KafkaSettings(bootstrap_servers=request.getfixturevalue("kafka"))
     topic = replace(catalogue(f"p-{uuid.uuid4().hex[:8]}.events.v1")[0], config={"max.message.bytes": str(MAX_BYTES)})
     asyncio.run(create_topics(settings, [topic], replication=1))
     return lambda: OnKafka(settings, topic)
 
 
-def records(count, runs=5, size=40):
-    return [
-        Record(f"t/{n % runs}".encode(), n.to_bytes(4, "big") + bytes(size), (("n", b"%d" % n),)) for n in range(count)
-    ]
+def records(bus, count, runs=5, size=40):
+    return [bus.record(n % runs, n.to_bytes(4, "big") + bytes(size)) for n in range(count)]
 
 
 def run(make, scenario):
@@ -92,7 +156,7 @@ def run(make, scenario):
         try:
             await scenario(bus, bus.publisher)
         finally:
-            await bus.publisher.close()
+            await bus.close()
 
     asyncio.run(asyncio.wait_for(all_of_it(), 60))
 
@@ -105,16 +169,17 @@ def by_key(found):
 def test_all_of_it_arrives_once_in_the_order_of_send_in_the_partition_of_its_key(make):
     async def scenario(bus, publisher):
         await publisher.connect()
-        sent = records(3000)
+        sent = records(bus, 3000)
         acknowledged = []
         futures = [publisher.send(record) for record in sent]
         for record, future in zip(sent, futures, strict=True):
             future.add_done_callback(lambda _, record=record: acknowledged.append(record))
         assert publisher.waiting_since is not None
-        await asyncio.gather(*futures, publisher.send(Record(b"t/0", b"last")))
+        last = bus.record(0, b"last")
+        await asyncio.gather(*futures, publisher.send(last))
         assert publisher.waiting_since is None
         found = await bus.read()
-        expected = [(r.key, r.value, r.headers) for r in sent] + [(b"t/0", b"last", ())]
+        expected = [(r.key, r.value, r.headers) for r in [*sent, last]]
         assert Counter((key, value, headers) for _, key, value, headers in found) == Counter(expected)
         assert by_key(found) == by_key([(0, *item) for item in expected])
         assert by_key([(0, r.key, r.value, ()) for r in acknowledged]) == by_key(
@@ -128,12 +193,12 @@ def test_all_of_it_arrives_once_in_the_order_of_send_in_the_partition_of_its_key
 def test_send_before_connect_and_after_close_raises(make):
     async def scenario(bus, publisher):
         with pytest.raises(BrokerUnavailable):
-            publisher.send(records(1)[0])
+            publisher.send(records(bus, 1)[0])
         await publisher.connect()
-        await publisher.send(records(1)[0])
+        await publisher.send(records(bus, 1)[0])
         await publisher.close()
         with pytest.raises(BrokerUnavailable):
-            publisher.send(records(1)[0])
+            publisher.send(records(bus, 1)[0])
 
     run(make, scenario)
 
@@ -141,7 +206,7 @@ def test_send_before_connect_and_after_close_raises(make):
 def test_after_one_failure_nothing_goes_on_until_connect(make):
     async def scenario(bus, publisher):
         await publisher.connect()
-        sent = records(600)
+        sent = records(bus, 600)
         await asyncio.gather(*(publisher.send(record) for record in sent[:300]))
         bus.break_it()
         ends = await asyncio.gather(*(publisher.send(record) for record in sent[300:]), return_exceptions=True)
@@ -161,7 +226,7 @@ def test_after_one_failure_nothing_goes_on_until_connect(make):
 def test_closing_with_records_on_their_way_fails_them(make):
     async def scenario(bus, publisher):
         await publisher.connect()
-        futures = [publisher.send(record) for record in records(50)]
+        futures = [publisher.send(record) for record in records(bus, 50)]
         await publisher.close()
         ends = await asyncio.gather(*futures, return_exceptions=True)
         assert {type(end) for end in ends} == {BrokerUnavailable}
@@ -172,10 +237,8 @@ def test_closing_with_records_on_their_way_fails_them(make):
 def test_a_record_too_large_is_named_and_the_rest_can_go_on(make):
     async def scenario(bus, publisher):
         # What does not compress, as the broker counts compressed bytes.
-        import random
-
-        sent = records(5, runs=1)
-        sent[2] = Record(b"t/0", random.Random(1).randbytes(2 * MAX_BYTES))
+        sent = records(bus, 5, runs=1)
+        sent[2] = bus.record(0, random.Random(1).randbytes(2 * MAX_BYTES))
         todo, rejected = list(sent), []
         for _ in range(10):
             await publisher.connect()
@@ -198,7 +261,7 @@ def test_connect_again_while_connected_starts_over(make):
     async def scenario(bus, publisher):
         for _ in range(3):
             await publisher.connect()
-            await publisher.send(records(1)[0])
+            await publisher.send(records(bus, 1)[0])
         assert len(await bus.read()) == 3
 
     run(make, scenario)

@@ -1,0 +1,130 @@
+"""An API that has the event gateway only, with tokens from a file: in this process, or as a process of its own.
+
+`python -m tests.api.gateway_app PORT TOKENS_FILE` publishes to the environment's Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from matih_api.admission import Admission
+from matih_api.auth.principal import ANYBODY, Principal, Role
+from matih_api.problems import MEDIA_TYPE, Problem, unauthorized
+from matih_api.publishing import EventPublisher
+from matih_api.routes.events import router
+from matih_kafka.idempotent import KafkaPublisher
+from matih_kafka.settings import kafka_settings
+from matih_schemas.topics import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from matih_kafka.publisher import Publisher
+
+
+def open_mode(authorization: str | None) -> Principal:
+    return ANYBODY
+
+
+def tokens_in(file: Path) -> Callable[[str | None], Principal]:
+    """The file has {token: [actor, {tenant: role}]}, and may change at any time."""
+
+    def authenticate(authorization: str | None) -> Principal:
+        known = json.loads(file.read_text()).get((authorization or "").removeprefix("Bearer "))
+        if known is None:
+            raise unauthorized("no token, or one that is not known")
+        actor, grants = known
+        return Principal(actor, {tenant: Role[role] for tenant, role in grants.items()})
+
+    return authenticate
+
+
+def app(
+    make_publisher: Callable[[], Publisher],
+    authenticate: Callable[[str | None], Principal] = open_mode,
+    admission: Admission | None = None,
+    patience: float = 2.0,
+) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(found: FastAPI) -> AsyncIterator[None]:
+        events = EventPublisher(make_publisher(), patience)
+        found.state.services = SimpleNamespace(events=events, admission=admission or Admission())
+        await events.start()
+        yield
+        await events.close()
+
+    found = FastAPI(lifespan=lifespan)
+    found.include_router(router)
+
+    async def answer(request: Request, problem: Exception) -> JSONResponse:
+        assert isinstance(problem, Problem)
+        body = problem.body(request.url.path, "0")
+        return JSONResponse(body, problem.status, problem.headers, MEDIA_TYPE)
+
+    found.add_exception_handler(Problem, answer)
+
+    @found.middleware("http")
+    async def who_asks(request: Request, call_next):  # type: ignore[no-untyped-def]
+        try:
+            request.state.principal = authenticate(request.headers.get("authorization"))
+        except Problem as problem:
+            return await answer(request, problem)
+        return await call_next(request)
+
+    return found
+
+
+class Serving:
+    """A real uvicorn in a thread, for the time of the block."""
+
+    def __init__(self, found: FastAPI, **options: object) -> None:
+        self._server = uvicorn.Server(
+            uvicorn.Config(found, host="127.0.0.1", port=0, log_level="warning", **options)  # type: ignore[arg-type]
+        )
+        self._up = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+
+    async def _serve(self) -> None:
+        startup = self._server.startup
+
+        async def then_say_so(sockets: object = None) -> None:
+            await startup(sockets)  # type: ignore[arg-type]
+            self._up.set()
+
+        self._server.startup = then_say_so  # type: ignore[method-assign]
+        await self._server.serve()
+
+    def __enter__(self) -> Serving:
+        self._thread.start()
+        assert self._up.wait(30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join(30)
+
+    @property
+    def port(self) -> int:
+        return int(self._server.servers[0].sockets[0].getsockname()[1])
+
+
+def main(port: int, tokens: Path) -> None:
+    settings = kafka_settings()
+    topic = catalogue(settings.events_topic, settings.events_partitions)[0]
+    found = app(lambda: KafkaPublisher(settings, topic, client_id="matih-api"), tokens_in(tokens))
+    uvicorn.run(found, host="127.0.0.1", port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))
