@@ -144,10 +144,13 @@ class GatewayPublisher:
         assert self._connection is not None
         try:
             answer = await asyncio.wait_for(self._connection.post(body, headers), 2 * self._request_timeout)
-        except asyncio.TimeoutError:
+        except (TimeoutError, asyncio.TimeoutError):  # a step of the request, or all of it
             self._connection.abort()
             self._connection = Connection(f"{self._settings.url}{PATH}", self._request_timeout)
-            return Later(RECONNECT, f"no answer within {2 * self._request_timeout:g} s")
+            return Later(
+                RECONNECT,
+                f"no answer within {self._request_timeout:g} s: is it up, or does a firewall drop what is sent?",
+            )
         except FAILURES as error:
             return Later(RECONNECT, _unreachable(error))
         return judge(answer, len(values), with_token=bool(self._token))
