@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matih_schemas.topics import Topic
 
 REQUEST_TIMEOUT_MS: Final = 10_000
+MAY_NOT: Final = "this principal lacks an ACL: docs/guides/kafka-acls.md lists what each component needs"
 _TOPIC_ALREADY_EXISTS: Final = 36
 _NO_ERROR: Final = 0
 _UNKNOWN_TOPIC: Final = 3
@@ -119,7 +120,7 @@ async def partition_counts(client: Any, topics: Iterable[str]) -> dict[str, int]
     counts = {}
     for code, name, _, partitions in response.topics:
         if code not in (_NO_ERROR, _UNKNOWN_TOPIC):
-            raise BrokerUnavailable(f"topic {name}: {for_code(code).__name__}")
+            raise BrokerUnavailable(f"topic {name}: {_refusal(code)}")
         counts[name] = len(partitions) if code == _NO_ERROR else 0
     return counts
 
@@ -149,6 +150,8 @@ def unreachable(settings: KafkaSettings, error: BaseException) -> str:
 
 def _remedy(settings: KafkaSettings, what: str) -> str:
     """What to look at, by what aiokafka said."""
+    if "authorization" in what:
+        return MAY_NOT
     if "authentic" in what:
         return "are KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM right?"
     if "certificate verify failed" in what:
@@ -158,12 +161,18 @@ def _remedy(settings: KafkaSettings, what: str) -> str:
     return "is it up, and is KAFKA_BOOTSTRAP_SERVERS right?"
 
 
+def _refusal(code: int) -> str:
+    """What a broker's error code means, and what to do if it is a right that is missing."""
+    name: str = for_code(code).__name__
+    return f"{name}: {MAY_NOT}" if "Authorization" in name else name
+
+
 def _made(name: str, code: int, detail: str | None) -> Literal["created", "exists"]:
     if code == _NO_ERROR:
         return "created"
     if code == _TOPIC_ALREADY_EXISTS:
         return "exists"
-    raise BrokerUnavailable(f"topic {name} can't be made: {for_code(code).__name__}: {detail or ''}")
+    raise BrokerUnavailable(f"topic {name} can't be made: {_refusal(code)}: {detail or ''}")
 
 
 async def _wait_until_seen(admin: AIOKafkaAdminClient, names: Iterable[str]) -> None:
@@ -182,6 +191,6 @@ async def _describe_configs(admin: AIOKafkaAdminClient, names: Sequence[str]) ->
     configs = {}
     for code, message, _, name, entries in (resource for response in responses for resource in response.resources):
         if code != _NO_ERROR:
-            raise BrokerUnavailable(f"topic {name}: its settings can't be read: {message or for_code(code).__name__}")
+            raise BrokerUnavailable(f"topic {name}: its settings can't be read: {message or ''} {_refusal(code)}")
         configs[name] = {entry[0]: str(entry[1]) for entry in entries}
     return configs

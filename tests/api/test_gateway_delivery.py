@@ -217,8 +217,8 @@ def test_run_sync_status_and_doctor_name_the_gateway(world: GatewayWorld) -> Non
     assert f"delivered to {world.url}" in done.stderr
     status = json.loads(world.matih("status", "--json").stdout)
     assert status["broker"] == {
-        **{"kind": "gateway", "address": world.url, "topic": None},
-        **{"reachable": True, "error": None},
+        "kind": "gateway", "address": world.url, "topic": None,
+        "reachable": True, "error": None,
     }
     assert f"gateway  {world.url}: reachable" in world.matih("status").stdout
     checks = json.loads(world.matih("doctor", "--json").stdout)["checks"]

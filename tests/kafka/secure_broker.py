@@ -46,14 +46,27 @@ ssl.truststore.location={folder}/ca.pem
 listener.name.mtls.ssl.client.auth=required
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 """
+AUTHORIZER = """\
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+"""
 _JAAS = "org.apache.kafka.common.security"
 
 
 class SecureBroker:
     """Runs from `start` to `stop`; `environment` gives the settings for one way in."""
 
-    def __init__(self, folder: Path, server_address: str = "127.0.0.1") -> None:
+    def __init__(self, folder: Path, server_address: str = "127.0.0.1", users: tuple[str, ...] = ()) -> None:
+        """Prepares the files.
+
+        Args:
+            folder: for all that it needs.
+            server_address: what its certificate names.
+            users: who may log in beside `USER`. With some, nobody may do anything that no ACL allows, but for those who
+                come by `inside`.
+        """
         self.folder = folder
+        self.users = (USER, *users)
         self.ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
         authority = Authority(folder)
         authority.issue("server", server_address)
@@ -85,11 +98,14 @@ class SecureBroker:
     def start(self) -> None:
         lines = PROPERTIES.format(folder=self.folder, **self.ports)
         for listener in ("sasltls", "sasl"):
-            plain = f'{_JAAS}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+            known = " ".join(f'user_{user}="{PASSWORD}"' for user in self.users)
+            plain = f"{_JAAS}.plain.PlainLoginModule required {known};"
             lines += f"listener.name.{listener}.plain.sasl.jaas.config={plain}\n"
             for scram in ("256", "512"):
                 name = f"listener.name.{listener}.scram-sha-{scram}.sasl.jaas.config"
                 lines += f"{name}={_JAAS}.scram.ScramLoginModule required;\n"
+        if len(self.users) > 1:
+            lines += AUTHORIZER
         (self.folder / "server.properties").write_text(lines)
         scram_users = [
             word

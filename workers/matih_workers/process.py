@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from matih_kafka.errors import BrokerUnavailable
@@ -19,6 +20,7 @@ from matih_workers.health import Health
 from matih_workers.ingest import Ingest
 from matih_workers.positions import Source
 from matih_workers.reaper.reaper import Reaper
+from matih_workers.records import read
 from matih_workers.settings import make_store
 from matih_workers.stores.protocol import StoreUnavailable
 from matih_workers.web import Pages
@@ -70,7 +72,8 @@ class WorkerProcess:
             lambda: faust_types.lag(self._app, self._topic.name) if self._app else None,
             settings.worker_dead_letter_share,
         )
-        self._ingest = Ingest(self._store, self._dead_letters, self._attempts, self.health, settings)
+        reader = partial(read, tenants=settings.worker_tenants)
+        self._ingest = Ingest(self._store, self._dead_letters, self._attempts, self.health, settings, reader)
         self._reaping: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 

@@ -53,15 +53,20 @@ class Read:
     invalid: InvalidEvent | None = None
 
 
-def read(record: Received) -> Read:
-    """What the record asks for."""
+def read(record: Received, tenants: frozenset[str] = frozenset()) -> Read:
+    """What the record asks for.
+
+    Args:
+        record: as it came.
+        tenants: those that may write to the topic; empty for all.
+    """
     try:
-        return Read(record, _change(record))
+        return Read(record, _change(record, tenants))
     except InvalidEvent as error:
         return Read(record, invalid=error)
 
 
-def _change(record: Received) -> Change | None:
+def _change(record: Received, tenants: frozenset[str]) -> Change | None:
     if record.value is None:
         raise InvalidEvent("malformed", "the record has no value")
     event = codec.decode(record.value)
@@ -70,6 +75,11 @@ def _change(record: Received) -> Change | None:
         found = "none" if record.key is None else repr(record.key[:_SHOWN_MAX])
         raise InvalidEvent("key_mismatch", f"the record's key is {found}, its event's {key!r}")
     change = operations(event)
+    if change is not None and tenants and event.tenant_id not in tenants:
+        allowed = ", ".join(sorted(tenants))[:_SHOWN_MAX]
+        raise InvalidEvent(
+            "tenant_mismatch", f"tenant {event.tenant_id!r} may not write to {record.topic}, {allowed} may"
+        )
     if change is None or headers.number(record.headers, headers.REDRIVEN) is None:
         return change
     return replace(change, redriven=True)

@@ -6,13 +6,14 @@ import getpass
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import AliasChoices, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from matih_kafka.environment import invalid_settings, secret_in
 from matih_kafka.errors import InvalidSettings
+from matih_schemas.identity import check_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,8 @@ class WorkerSettings(BaseSettings):
         worker_host: the address of the worker's pages.
         worker_port: the port of the worker's pages; 0 takes a free one and says which.
         worker_datadir: a folder for what must survive the process: the events it was at when it was killed.
+        worker_tenants: the tenants that may write to this worker's topic, comma separated; empty for all. Others' events
+            are dead letters (`tenant_mismatch`). For a tenant with a topic of its own.
         worker_batch_events: events taken at once, at most.
         worker_batch_metrics: points applied at once, at most (an event is never split).
         worker_batch_wait: seconds to wait for a batch to fill.
@@ -69,6 +72,7 @@ class WorkerSettings(BaseSettings):
     worker_host: str = "127.0.0.1"
     worker_port: int = Field(default=8090, ge=0, le=65535)
     worker_datadir: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()) / f"matih-worker-{_user()}")
+    worker_tenants: Annotated[frozenset[str], NoDecode] = frozenset()
     worker_batch_events: int = Field(default=256, ge=1)
     worker_batch_metrics: int = Field(default=20_000, ge=1)
     worker_batch_wait: float = Field(default=0.02, gt=0)
@@ -79,6 +83,17 @@ class WorkerSettings(BaseSettings):
     worker_dead_letter_share: float = Field(default=0.05, ge=0, le=1)
     reaper: bool = True
     reaper_silence: float = Field(default=600.0, ge=1)
+
+    @field_validator("worker_tenants", mode="before")
+    @classmethod
+    def _tenants(cls, given: object) -> object:
+        # A list that turns out empty would let everybody in.
+        if not isinstance(given, str):
+            return given
+        tenants = frozenset(map(check_tenant, filter(None, (name.strip() for name in given.split(",")))))
+        if given.strip() and not tenants:
+            raise ValueError("name at least one tenant, or leave it empty for all")
+        return tenants
 
 
 def worker_settings() -> WorkerSettings:
