@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
+from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest
 
 from matih_kafka.admin import admin_client
 from matih_schemas.topics import catalogue
@@ -19,6 +20,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "kafka-acls.md"
 RESOURCES = {"Topic": 2, "Group": 3}
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Describe": 8, "DescribeConfigs": 10}
 LITERAL = ALLOW = 3
+ANY = 1
 
 
 class Acl(NamedTuple):
@@ -38,11 +40,33 @@ def listed(component: str, topic: str, group: str) -> list[Acl]:
 
 
 async def change(settings: KafkaSettings, user: str, given: list[Acl], taken: list[Acl]) -> None:
+    """Gives and takes, and waits until the broker goes by it: it hears of it a moment later."""
     async with admin_client(settings) as admin:
         for kind, acls in ((CreateAclsRequest, given), (DeleteAclsRequest, taken)):
             for acl in acls:
-                request = kind(
-                    *(RESOURCES[acl.resource], acl.name, LITERAL, f"User:{user}", "*", OPERATIONS[acl.operation], ALLOW)
-                )
-                response = await admin._client.send(admin._client.get_random_node(), request)
-                assert not response.to_object().get("creation_responses", [{}])[0].get("error_code"), response
+                await _send(admin, kind, RESOURCES[acl.resource], acl.name, LITERAL, user, OPERATIONS[acl.operation])
+        for _ in range(200):
+            known = await _known(admin, user)
+            if set(given) <= known and not set(taken) & known:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"the broker does not go by them: {known}")
+
+
+async def _known(admin: Any, user: str) -> set[Acl]:
+    found = set()
+    for kind, code in RESOURCES.items():
+        response = await _send(admin, DescribeAclsRequest, code, None, ANY, user, ANY, permission=ANY)
+        names = {number: name for name, number in OPERATIONS.items()}
+        for resource in response.to_object()["resources"]:
+            found |= {Acl(kind, resource["resource_name"], names[acl["operation"]]) for acl in resource["acls"]}
+    return found
+
+
+async def _send(admin: Any, kind: Any, *what: Any, permission: int = ALLOW) -> Any:
+    resource, name, pattern, user, operation = what
+    host = None if kind is DescribeAclsRequest else "*"
+    request = kind(resource, name, pattern, f"User:{user}", host, operation, permission)
+    response = await admin._client.send(admin._client.get_random_node(), request)
+    assert "error_code=0" in str(response) or "error_code" not in str(response), response
+    return response

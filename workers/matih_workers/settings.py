@@ -41,8 +41,8 @@ class WorkerSettings(BaseSettings):
         worker_host: the address of the worker's pages.
         worker_port: the port of the worker's pages; 0 takes a free one and says which.
         worker_datadir: a folder for what must survive the process: the events it was at when it was killed.
-        worker_tenants: the tenants that may write to this worker's topic, comma separated; empty for all. Others' events
-            are dead letters (`tenant_mismatch`). For a tenant with a topic of its own.
+        worker_tenants: the tenants that may write to this worker's topic, comma separated; empty for all. Others'
+            events are dead letters (`tenant_mismatch`). For a tenant with a topic of its own.
         worker_batch_events: events taken at once, at most.
         worker_batch_metrics: points applied at once, at most (an event is never split).
         worker_batch_wait: seconds to wait for a batch to fill.
