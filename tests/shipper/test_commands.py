@@ -235,7 +235,8 @@ def test_status_lists_what_there_is(world):
     report = json.loads(world.matih("status", "--json").stdout)
     assert report["spool"] == str(world.spool)
     assert report["shipper"] == {"state": "none", "error": None}
-    assert report["broker"] == {"address": world.brokers, "topic": world.topic, "reachable": True, "error": None}
+    address = {"kind": "kafka", "address": world.brokers, "topic": world.topic}
+    assert report["broker"] == {**address, "reachable": True, "error": None}
     found = {item["path"]: (item["state"], item["entries"], item["acked"], item["lag"]) for item in report["journals"]}
     assert found == {
         str(alive.journal.path): ("open", len(alive.said), 0, len(alive.said)),

@@ -136,8 +136,8 @@ class JournalReader:
             segment.close()
             raise JournalForeign(
                 self.path,
-                f"written for {segment.header.spool_key}, this is {self._spool_key}: ship it with the Kafka settings "
-                "of the job that wrote it. Left as it is",
+                f"written for {segment.header.spool_key}, this is {self._spool_key}: ship it with the settings "
+                "(Kafka's, or MATIH_API_URL and MATIH_TENANT) of the job that wrote it. Left as it is",
             )
         return segment
 
