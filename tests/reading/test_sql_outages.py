@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 3.0
 SLACK_S = 2.0  # the machine is shared
+NAME = "reads-under-test"
 SECRET = "se:cret/wo@rd"
 
 
@@ -45,7 +46,7 @@ def admin(local_system: LocalSystem, postgres_uri: str) -> Iterator[psycopg.Conn
 
 @pytest.fixture
 def reader(postgres_uri: str) -> Iterator[SqlReader]:
-    with closing(SqlReader(postgres_uri, TIMEOUT_S)) as reader:
+    with closing(SqlReader(f"{postgres_uri}&application_name={NAME}", TIMEOUT_S)) as reader:
         yield reader
 
 
@@ -63,8 +64,8 @@ def refusal(reader: SqlReader) -> str:
 
 
 def backends(admin: psycopg.Connection[tuple[object, ...]]) -> list[int]:
-    """The server's processes for readers."""
-    rows = admin.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'matih-reads'").fetchall()
+    """The server's processes for this test's reader."""
+    rows = admin.execute("SELECT pid FROM pg_stat_activity WHERE application_name = %s", (NAME,)).fetchall()
     return [int(str(row[0])) for row in rows]
 
 
@@ -94,14 +95,14 @@ def test_a_server_that_says_nothing() -> None:
 
 def test_a_restarted_server_is_no_outage(reader: SqlReader, admin: psycopg.Connection[tuple[object, ...]]) -> None:
     reader.check()
-    with_threads = [threading.Thread(target=reader.check) for _ in range(8)]
-    for thread in with_threads:
+    threads = [threading.Thread(target=reader.check) for _ in range(8)]
+    for thread in threads:
         thread.start()
-    for thread in with_threads:
+    for thread in threads:
         thread.join()
     for pid in backends(admin):
         admin.execute("SELECT pg_terminate_backend(%s)", (pid,))
-    until(lambda: not backends(admin))
+    until(lambda: not backends(admin), "the sessions are gone")
     reader.check()
     reader.runs(None, RunQuery(limit=1))
 
