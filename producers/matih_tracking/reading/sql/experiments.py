@@ -135,7 +135,7 @@ def _tags(connection: sa.Connection, numbers: Iterable[int]) -> dict[int, dict[s
     found: dict[int, dict[str, str]] = {}
     no_position = sa.func.substr(_tag.key, 1, len(POSITIONS)) != POSITIONS
     statement = sa.select(_tag.experiment_id, _tag.key, _tag.value).where(_tag.experiment_id.in_(list(numbers)))
-    for number, key, value in connection.execute(statement.where(no_position).order_by(_tag.key)):
+    for number, key, value in connection.execute(statement.where(no_position).order_by(_tag.key)).all():
         found.setdefault(number, {})[key] = value or ""
     return found
 

@@ -43,7 +43,7 @@ def read(
     if total <= max(max_points, _MIN_POINTS):
         return History(_all(connection, key, wanted), total)
     rows = connection.execute(thinned(wanted, total, (max(max_points, _MIN_POINTS) - 2) // 2))
-    return History(points(key, rows), total)
+    return History(points(key, rows.all()), total)
 
 
 def thinned(wanted: list[sa.ColumnElement[bool]], total: int, buckets: int) -> sa.Select[Any]:
@@ -81,7 +81,7 @@ def _first(middle: sa.CTE, limits: sa.CTE, which: sa.ColumnElement[bool]) -> sa.
 
 def _all(connection: sa.Connection, key: str, wanted: list[sa.ColumnElement[bool]]) -> list[MetricPoint]:
     rows = connection.execute(sa.select(*_columns).where(*wanted).order_by(*_order))
-    return points(key, rows)
+    return points(key, rows.all())
 
 
 def _between(least: int | None, greatest: int | None) -> list[sa.ColumnElement[bool]]:

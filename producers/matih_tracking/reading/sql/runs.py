@@ -105,7 +105,7 @@ def latest(connection: sa.Connection, run_uuids: Iterable[str]) -> dict[str, dic
     column = tables.latest_metrics.c
     statement = sa.select(column.run_uuid, column.key, column.value, column.timestamp, column.step, column.is_nan)
     found: dict[str, dict[str, MetricPoint]] = {}
-    for run_uuid, key, *rest in connection.execute(_these(statement, column, run_uuids).order_by(column.key)):
+    for run_uuid, key, *rest in connection.execute(_these(statement, column, run_uuids).order_by(column.key)).all():
         found.setdefault(run_uuid, {})[key] = point(key, *rest)
     return found
 
@@ -147,7 +147,7 @@ def _texts(connection: sa.Connection, table: sa.Table, run_uuids: Sequence[str])
     column = table.c
     statement = _these(sa.select(column.run_uuid, column.key, column.value), column, run_uuids)
     found: dict[str, dict[str, str]] = {}
-    for run_uuid, key, value in connection.execute(statement.order_by(column.key)):
+    for run_uuid, key, value in connection.execute(statement.order_by(column.key)).all():
         if not key.startswith(experiments.POSITIONS):
             found.setdefault(run_uuid, {})[key] = value or ""
     return found

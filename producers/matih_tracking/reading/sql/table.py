@@ -92,7 +92,7 @@ def _columns(
         return
     found: dict[str, tuple[list[int], list[Any]]] = {}
     statement = sa.select(table.c.key, places.c.place, value).select_from(joined).where(*chosen)
-    for key, at, cell in connection.execute(statement.order_by(table.c.key)):
+    for key, at, cell in connection.execute(statement.order_by(table.c.key)).all():
         places_and_cells = found.setdefault(key, ([], []))
         places_and_cells[0].append(at)
         places_and_cells[1].append(cell)
