@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import os
 import time
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from matih_schemas import tags
 from matih_schemas.identity import mlflow_experiment_name
+from matih_tracking.mlflow_http import MlflowHttp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_API: Final = "/api/2.0/mlflow"
 _POLL_FIRST: Final = 0.01
 _POLL_MAX: Final = 0.25
 _CALL_SECONDS: Final = 2.0
@@ -37,7 +35,8 @@ class RunInMlflow:
     """Finds one run in MLflow and reads its tags. Whatever goes wrong is the same answer: it is not seen."""
 
     def __init__(self, tracking_uri: str, tenant: str, experiment_name: str, run_id: str) -> None:
-        self._base = tracking_uri.rstrip("/")
+        self._uri = tracking_uri
+        self._opened: MlflowHttp | None = None
         self._experiment = mlflow_experiment_name(tenant, experiment_name)
         self._run_id = run_id
         self._mlflow_id: str | None = None
@@ -47,7 +46,14 @@ class RunInMlflow:
     @property
     def readable(self) -> bool:
         """Whether the tracking URI is one that can be asked."""
-        return self._base.startswith(("http://", "https://"))
+        return self._uri.startswith(("http://", "https://"))
+
+    @property
+    def _http(self) -> MlflowHttp:
+        """Made when first asked for: an address that is none is not the constructor's to complain about."""
+        if self._opened is None:
+            self._opened = MlflowHttp(self._uri)
+        return self._opened
 
     def may_look_again(self) -> bool:
         """Whether a second has passed since this said so last."""
@@ -119,7 +125,7 @@ class RunInMlflow:
 
     def _seen(self, run: Any) -> SeenRun:
         info = run["info"]
-        url = f"{self._base}/#/experiments/{info['experiment_id']}/runs/{info['run_id']}"
+        url = f"{self._http.base}/#/experiments/{info['experiment_id']}/runs/{info['run_id']}"
         return SeenRun(url, {tag["key"]: tag["value"] for tag in run.get("data", {}).get("tags", [])})
 
     def _call(self, method: str, path: str, timeout: float, body: object = None) -> Any:
@@ -129,30 +135,11 @@ class RunInMlflow:
             OSError: no answer, or another error than 404.
             ValueError: the answer is no JSON.
         """
-        import json  # these take longer to import than all of the SDK
-        from urllib.error import HTTPError
-        from urllib.request import Request, urlopen
+        import json  # takes longer to import than all of the SDK
 
-        data = None if body is None else json.dumps(body).encode()
-        request = Request(self._base + _API + path, data, _headers(), method=method)  # noqa: S310 - http only, see readable
-        try:
-            with urlopen(request, timeout=timeout) as answer:  # noqa: S310
-                return json.load(answer)
-        except HTTPError as error:
-            error.close()
-            if error.code == 404:
-                return None
-            raise
-
-
-def _headers() -> dict[str, str]:
-    """MLflow's own variables for logging in to its server."""
-    headers = {"Content-Type": "application/json"}
-    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
-    if user:
-        password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
-        headers["Authorization"] = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-    elif token:
-        headers["Authorization"] = f"Bearer {token}"
-    return headers
+        answer = self._http.send(method, path, timeout, body)
+        if answer.status == 404:
+            return None
+        if answer.status >= 300:
+            raise OSError(f"{self._http.base} answered {answer.status}")
+        return json.loads(answer.body)

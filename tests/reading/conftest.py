@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from mlflow import MlflowClient
+from tests.reading.seeding import Seed
 from tests.workers.journals import Producer, experiment_event
 
 from matih_schemas import events, identity
+from matih_tracking.reading.rest import RestReader
 from matih_tracking.reading.sql import SqlReader
 from matih_workers.operations import operations
 from matih_workers.stores.mlflow_sql import MlflowSqlStore
@@ -81,7 +83,13 @@ def reading_postgres(local_system: LocalSystem, mlflow_url: str) -> tuple[str, s
     return local_system.postgres.url, local_system.postgres.url
 
 
+@pytest.fixture(scope="session")
+def reading_rest(local_system: LocalSystem, mlflow_url: str) -> tuple[str, str]:
+    return mlflow_url, local_system.postgres.url
+
+
 READERS = {
+    "rest": ("reading_rest", RestReader),
     "sql-sqlite": ("reading_sqlite", SqlReader),
     "sql-postgres": ("reading_postgres", SqlReader),
 }
@@ -110,3 +118,9 @@ def tenant() -> str:
 def producer(tenant: str, experiment: str = "e", **given: object) -> Producer:
     """A process's part in a run of its own."""
     return Producer(tenant=tenant, experiment=experiment, **given)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def seed(mlflow_url: str) -> Seed:
+    """Makes experiments and runs for a new tenant through MLflow's API, as the worker's client store does."""
+    return Seed(MlflowClient(mlflow_url))
