@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
         self.close_connection = self.server.drop_idle  # without a word: as a server that is restarted
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815
 
     def log_message(self, *_: object) -> None: ...
 
@@ -137,11 +137,11 @@ def test_a_server_that_drips_costs_no_more_than_the_timeout():
 
 def test_what_is_too_much_for_the_time_is_not_an_outage(server):
     page = json.dumps({"runs": [], "next_page_token": "more"}).encode()
-    server.answers = [(200, json.dumps({"experiments": []}).encode()), (200, page)]
+    experiments = {"experiments": [{"experiment_id": "1", "name": "e"}]}
+    server.answers = [(200, json.dumps(experiments).encode()), (200, page)]
+    reader = RestReader(server.uri, 0.5)
     with pytest.raises(NotReadable, match=r"within 0\.5 s.*narrow the question"):
-        experiments = {"experiments": [{"experiment_id": "1", "name": "e"}]}
-        server.answers = [(200, json.dumps(experiments).encode()), (200, page)]
-        RestReader(server.uri, 0.5).runs(None, RunQuery())
+        reader.runs(None, RunQuery())
 
 
 def test_connections_are_kept_and_made_anew_when_the_server_has_closed_them(server):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from matih_schemas import tags
 from matih_schemas.identity import experiment_id
+from matih_schemas.limits import RUN_NAME_MAX, TENANT_MAX
 from matih_schemas.mlflow_names import full_name, tenant_of
 from matih_tracking.reading.views import ExperimentView, MetricPoint, RunView
 
@@ -44,7 +45,7 @@ def run_view(found: dict[str, Any], home: ExperimentView) -> RunView:
     return RunView(
         run_id=stored.get(tags.RUN_ID) or info["run_id"],
         mlflow_run_id=info["run_id"],
-        tenant_id=stored.get(tags.TENANT_ID) or home.tenant_id,
+        tenant_id=_named_tenant(stored) or home.tenant_id,
         experiment_id=home.experiment_id,
         mlflow_experiment_id=home.mlflow_id,
         name=_run_name(info.get("run_name", ""), stored),
@@ -76,10 +77,16 @@ def _stage(info: dict[str, Any], home: ExperimentView) -> Stage:
     return "deleted" if info.get("lifecycle_stage") == "deleted" or home.stage == "deleted" else "active"
 
 
+def _named_tenant(stored: dict[str, str]) -> str:
+    """The tenant that a run's tag names; more characters than a tenant may have name none."""
+    named = stored.get(tags.TENANT_ID, "")
+    return named if len(named) <= TENANT_MAX else ""
+
+
 def _run_name(column: str, stored: dict[str, str]) -> str:
     """The whole name, where the column holds the first part of it."""
     whole = stored.get(tags.RUN_NAME, "")
-    return whole if whole.startswith(column) and column else column
+    return whole if whole and whole[:RUN_NAME_MAX] == column else column
 
 
 def _pairs(items: list[dict[str, Any]]) -> dict[str, str]:

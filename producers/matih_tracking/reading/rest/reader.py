@@ -67,15 +67,15 @@ class RestReader:
 
     def experiments(self, tenants: Collection[str] | None, query: ExperimentQuery) -> Page[ExperimentView]:
         """See `RunReader`."""
-        part = query.search.casefold()
+        part = query.search.lower()
         found = experiments.listed(self._calls(), tenants, _VIEWS[query.stage])
-        fit = [view for view in found if part in view.name.casefold()]
+        fit = [view for view in found if part in view.name.lower()]
         return Page(fit[query.offset : query.offset + query.limit], len(fit))
 
     def summaries(self, experiments: Sequence[ExperimentView]) -> dict[str, ExperimentSummary]:
         """See `RunReader`."""
         found: dict[str, list[RunView]] = {view.experiment_id: [] for view in experiments}
-        for run in runs.of_stage(self._calls(), experiments, "active"):
+        for run in runs.own(self._calls(), experiments):
             found[run.experiment_id].append(run)
         return {identity: tables.summary(its) for identity, its in found.items()}
 
@@ -93,7 +93,7 @@ class RestReader:
         """See `RunReader`."""
         if "\x00" in name:
             return []
-        found = runs.of_stage(self._calls(), [experiment], "active", _named(name))
+        found = runs.own(self._calls(), [experiment], _named(name))
         return ordered((run for run in found if run.name == name), _NEWEST)[:_NAMED_MAX]
 
     def table(
@@ -108,9 +108,10 @@ class RestReader:
         if experiment.stage == "deleted":
             found = []
         elif run_ids is None:
-            found = runs.of_stage(calls, [experiment], "active")
+            found = runs.own(calls, [experiment])
         else:
-            found = runs.several(calls, self._known, [experiment], run_ids, "ACTIVE_ONLY")
+            some = runs.several(calls, self._known, [experiment], run_ids, "ACTIVE_ONLY")
+            found = [run for run in some if run.tenant_id == experiment.tenant_id]
         return tables.table(ordered(found, _NEWEST), metrics, params)
 
     def history(

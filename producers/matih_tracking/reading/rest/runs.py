@@ -81,13 +81,20 @@ def searched(
 ) -> list[RunView]:
     """The first runs that are not deleted and fit MLflow's filter, in MLflow's order."""
     found = calls.runs([home.mlflow_id for home in homes if home.stage == "active"], "ACTIVE_ONLY", wanted, order, most)
-    return _views(found, homes)
+    return [run for run in _views(found, homes) if any(run.tenant_id == home.tenant_id for home in homes)]
 
 
 def of_stage(calls: Calls, homes: Sequence[ExperimentView], stage: StageWanted, wanted: str = "") -> list[RunView]:
     """All runs of these experiments that are in this stage; a deleted experiment's are deleted."""
     fit = [home for home in homes if stage != "active" or home.stage == "active"]
     return [run for run in read(calls, fit, _VIEWS[stage], wanted) if stage in ("all", run.stage)]
+
+
+def own(calls: Calls, homes: Sequence[ExperimentView], wanted: str = "") -> list[RunView]:
+    """All runs of these experiments that are their tenant's, not deleted, and fit the filter `wanted`."""
+    whose = {home.mlflow_id: home.tenant_id for home in homes}
+    found = of_stage(calls, homes, "active", wanted)
+    return [run for run in found if run.tenant_id == whose[run.mlflow_experiment_id]]
 
 
 def _at(calls: Calls, tenants: Collection[str] | None, mlflow_run_id: str) -> RunView | None:
