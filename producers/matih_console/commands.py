@@ -31,6 +31,8 @@ class Command:
 COMMANDS: Final = (
     Command("demo", "use", "The whole system on this machine: real training, faults, and the proof.", "local"),
     Command("run", "use", "Run a training command and deliver what it logs: matih run -- python train.py", None),
+    Command("experiments", "use", "Experiments in MLflow: list.", "reads"),
+    Command("runs", "use", "Runs in MLflow: list, show, watch, compare, export.", "reads"),
     Command("sync", "use", "Deliver everything that a spool still holds.", None),
     Command("status", "use", "What is logged, what is delivered, and by whom.", None),
     Command("doctor", "use", "Check every setting and connection, and say how to mend what is wrong.", None),

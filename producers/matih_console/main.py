@@ -39,7 +39,7 @@ def help_text() -> str:
     for purpose in ("use", "operate", "audit", "more"):
         group = [command for command in found if command.purpose == purpose]
         if group:
-            lines += [purpose, *(f"  {command.name:<10}{command.summary}" for command in group), ""]
+            lines += [purpose, *(f"  {command.name:<12}{command.summary}" for command in group), ""]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""What the SDK raises on purpose. In a training run that is only what `strict` asks for, and wrong use of the API."""
+"""What the SDK raises on purpose. In a training run: what `strict` or `resume` ask for, and wrong use of the API."""
 
 from __future__ import annotations
 
@@ -15,6 +15,18 @@ class BadInput(TrackingError, ValueError):
 
 class TrackingUnavailable(TrackingError, RuntimeError):
     """Strict mode only: what was logged can't be kept on this machine; the message says what to do."""
+
+
+class RunNotFound(TrackingError, LookupError):
+    """MLflow was asked, and has no such run."""
+
+
+class RunExists(TrackingError):
+    """`resume="never"`: MLflow was asked, and has the run already."""
+
+
+class ExperimentNotFound(TrackingError, LookupError):
+    """MLflow was asked, and the tenant has no such experiment."""
 
 
 class NotSupported(TrackingError, NotImplementedError):

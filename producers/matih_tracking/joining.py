@@ -6,6 +6,7 @@ import os
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from matih_schemas.identity import run_id_from
 from matih_tracking import ranks
 from matih_tracking.membership import Asked, Membership, join
 from matih_tracking.process_group import agreed_word
@@ -36,6 +37,20 @@ def join_run(tenant: str, experiment: str, config: RunConfig) -> Membership:
         asked = Asked(tenant, experiment, str(config.run_name or ""))
         nth = _started[asked] = _started.get(asked, 0) + 1
         return join(Asked(tenant, experiment, asked.run_name, nth), given, mine, common)
+
+
+def leave_run(tenant: str, experiment: str, config: RunConfig, member: Membership) -> None:
+    """Takes `join_run` back: the next start_run of the same joins the same run."""
+    asked = Asked(tenant, experiment, str(config.run_name or ""))
+    with _lock:
+        _started[asked] = max(0, _started.get(asked, 0) - 1)
+        if not config.run_id and _is_of_environment(tenant, member):
+            os.environ.pop(ranks.RUN_ID_USED_BY, None)
+
+
+def _is_of_environment(tenant: str, member: Membership) -> bool:
+    given = os.environ.get(ranks.RUN_ID, "").strip()
+    return bool(given) and run_id_from(given, tenant) == member.run_id
 
 
 def _take_given() -> str | None:

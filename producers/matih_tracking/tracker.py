@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from matih_schemas.identity import experiment_id
 from matih_tracking.beginning import Start, beginning
 from matih_tracking.configs import ExperimentConfig, RunConfig
-from matih_tracking.errors import NotSupported, TrackingUnavailable
+from matih_tracking.errors import TrackingError, TrackingUnavailable
 from matih_tracking.experiments import Experiments, check_name
 from matih_tracking.farewell import greeting, titled
-from matih_tracking.joining import join_run
+from matih_tracking.joining import join_run, leave_run
 from matih_tracking.journals import Journals
 from matih_tracking.lifecycle import PROCESS
 from matih_tracking.mlflow_rest import RunInMlflow
 from matih_tracking.notices import say, warn
 from matih_tracking.origin import origin
+from matih_tracking.reads import Reads, check_resume
 from matih_tracking.recorder import NoRecorder, Recorder
 from matih_tracking.run import Run
 from matih_tracking.run_status import RunIdentity
@@ -27,7 +28,11 @@ from matih_tracking.tally import Tally
 from matih_tracking.target import target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from matih_tracking.comparison import Comparison
+    from matih_tracking.membership import Membership
+    from matih_tracking.reading.views import RunView
 
 NO_RUN: Final = "0" * 32
 """The run id in the journal that holds experiments only."""
@@ -58,6 +63,7 @@ class ExperimentTracker:
         self._trouble = Tally(warn, strict=self._settings.strict)
         recorder = self._recorder(NO_RUN, lambda _: (), self._trouble)
         self._experiments = Experiments(recorder, self._trouble, self._origin, self._settings.tenant)
+        self._reads = Reads(self._settings.tracking_uri, self._settings.tenant)
         PROCESS.install(self._settings, self._goes_to)
         PROCESS.watch_other(recorder)
 
@@ -85,7 +91,8 @@ class ExperimentTracker:
         Args:
             experiment_name: created if it is not there.
             run_config: what is known about the run.
-            resume: `allow`: with the id of a run that exists, that one goes on.
+            resume: `allow`: with the id of a run that exists, that one goes on. `must`: only so; `never`: only a new
+                one. These two look into MLflow, for at most 5 s; of a job's ranks the owner does.
 
         Returns:
             The run: a context manager, or to be ended with `end`.
@@ -93,10 +100,12 @@ class ExperimentTracker:
         Raises:
             InvalidName: the experiment's name or the tenant can't be one.
             NotSupported: another `resume`.
+            RunNotFound: `must`, and MLflow answers that it has no such run.
+            RunExists: `never`, and MLflow answers that it has the run.
+            ReadsUnavailable, NotReadable: `must` or `never`, and MLflow can't be asked in time.
             TrackingUnavailable: in strict mode, nothing can be kept on this machine.
         """
-        if resume != "allow":
-            raise NotSupported(f"resume={resume!r}: this release knows 'allow' only: go on with the run, or start it")
+        check_resume(resume)
         config = run_config or RunConfig()
         name = check_name(experiment_name)
         tenant = self._experiments.tenant_of(name, config.tenant_id)
@@ -106,12 +115,77 @@ class ExperimentTracker:
             experiment_id=experiment_id(tenant, name),
             experiment=self._experiments.config(tenant, name),
             run=config,
-            member=join_run(tenant, name, config),
+            member=self._join(tenant, name, config, resume),
             origin=self._origin,
         )
         run = self._run(start)
         self._begin(run, start)
         return run
+
+    def get_metric_history(self, run_id: str, key: str, max_points: int | None = None) -> list[dict[str, Any]]:
+        """A metric's points in MLflow: `{"key", "value", "timestamp", "step"}`, by step and timestamp.
+
+        Args:
+            run_id: of any tenant's run.
+            key: the metric's; `[]` if the run has none of that name.
+            max_points: at most so many (4 or more), which keep the first, the last and the extremes; None is all.
+
+        Raises:
+            RunNotFound: MLflow has no such run.
+            ReadsUnavailable: MLflow does not answer; known within 5 s.
+            NotReadable: it can't be read in this way.
+        """
+        return self._reads.history(run_id, key, max_points)
+
+    def search_runs(
+        self,
+        filter_string: str = "",
+        order_by: Sequence[str] | None = None,
+        max_results: int = 1000,
+        experiment_names: Sequence[str] | None = None,
+    ) -> list[RunView]:
+        """The runs of MATIH_TENANT that fit: filter and order in MLflow's syntax, read by MLflow's server.
+
+        Args:
+            filter_string: like `metrics.loss < 0.1 and params.lr = '0.001'`.
+            order_by: like `["metrics.loss ASC"]`; None is the newest first.
+            max_results: at most so many.
+            experiment_names: only in these, without the tenant; unknown ones have no runs. None is all.
+
+        Raises:
+            ReadsUnavailable: MLflow does not answer; known within 5 s.
+            NotReadable: MLflow refuses the filter, or the tracking URI is a database's.
+        """
+        return self._reads.search(filter_string, order_by, max_results, experiment_names)
+
+    def compare_runs(
+        self, run_ids: Sequence[str], metrics: Sequence[str] | None = None, params: Sequence[str] | None = None
+    ) -> Comparison:
+        """Runs side by side, with these metrics and params (None is all). Raises as `get_metric_history`."""
+        return self._reads.compare(run_ids, metrics, params)
+
+    def to_dataframe(self, runs: str | Sequence[str | RunView]) -> Any:
+        """Runs as pandas' DataFrame, with the columns of MLflow's `search_runs`.
+
+        Args:
+            runs: an experiment's name, run ids, or what `search_runs` returned.
+
+        Raises:
+            ExperimentNotFound: MATIH_TENANT has no such experiment.
+            RunNotFound, ReadsUnavailable, NotReadable: see `get_metric_history`; NotReadable too without pandas.
+        """
+        return self._reads.frame(runs)
+
+    def _join(self, tenant: str, name: str, config: RunConfig, resume: str) -> Membership:
+        """This process's part in the run. What MATIH_RUN_ID names stays unused if the run may not be started."""
+        member = join_run(tenant, name, config)
+        if resume != "allow" and member.owner and self._settings.mode != "disabled":
+            try:
+                self._reads.look_for(resume, tenant, member.run_id)
+            except TrackingError:
+                leave_run(tenant, name, config, member)
+                raise
+        return member
 
     def _run(self, start: Start) -> Run:
         member, tally = start.member, Tally(warn, strict=self._settings.strict)

@@ -94,9 +94,9 @@ def test_a_tenant_that_cant_be(spool):
         ExperimentTracker().create_experiment(ExperimentConfig("e", tenant_id="../x"))
 
 
-def test_only_resume_allow_is_known(spool):
+def test_another_resume_is_refused(spool):
     with pytest.raises(NotSupported, match="allow"):
-        ExperimentTracker().start_run("e", resume="must")
+        ExperimentTracker().start_run("e", resume="maybe")
     assert journals(spool) == []
 
 
