@@ -84,7 +84,7 @@ class Reads:
         if resume == "never" and found is not None:
             raise RunExists(f"{where} is in MLflow already: go on with it by resume='allow', or take another run_id")
         if resume == "must" and found is None:
-            raise RunNotFound(f"{where} is not in MLflow: name it by RunConfig.run_id or MATIH_RUN_ID, or use resume='allow'")
+            raise RunNotFound(f"{where} is not in MLflow: name one that is by RunConfig.run_id or MATIH_RUN_ID")
         if resume == "must" and found is not None and found.stage == "deleted":
             raise RunNotFound(f"{where} is deleted: restore it first")
 
@@ -97,9 +97,7 @@ class Reads:
             found = [reader.run(None, run_id_from(str(run_id), self._tenant)) for run_id in run_ids]
         missing = [str(run_id) for run_id, run in zip(run_ids, found, strict=True) if run is None]
         if missing:
-            raise RunNotFound(
-                f"MLflow has no run {', '.join(missing)[:500]}: look at the id, or wait for its delivery"
-            )
+            raise RunNotFound(f"MLflow has no run {', '.join(missing)[:500]}: look at the id, or wait for its delivery")
         return [run for run in found if run is not None]
 
     def _of_experiment(self, name: str) -> list[RunView]:
