@@ -12,9 +12,9 @@ from matih_tracking.commands.curves import curve, stacked
 
 def test_a_rising_line_goes_from_the_lower_left_to_the_upper_right():
     assert curve([(0, 0.0), (10, 1.0)], 20, 4) == [
-        "         1 │⠀⠀⠀⠀⠀⣀⠤⠊",
-        "           │⠀⠀⠀⡠⠔⠊⠀⠀",
-        "         0 │⡠⠒⠉⠀⠀⠀⠀⠀",
+        "         1 │⠀⠀⠀⠀⠀⢀⠔⠊",
+        "           │⠀⠀⢀⡠⠊⠁⠀⠀",
+        "         0 │⡠⠔⠁⠀⠀⠀⠀⠀",
         "      step  0     10",
     ]
 
