@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 _NOTE: Final = "mlflow.note.content"
 _POSITIONS: Final = "matih.position."
+_GOING_ON: Final = ("RUNNING", "SCHEDULED")
+
+
+def askable(text: str) -> bool:
+    """Whether MLflow can be asked for the text: what a database can't hold is not in it."""
+    return bool(text) and "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def experiment_view(found: dict[str, Any]) -> ExperimentView:
@@ -51,7 +57,7 @@ def run_view(found: dict[str, Any], home: ExperimentView) -> RunView:
         name=_run_name(info.get("run_name", ""), stored),
         status=info.get("status", "RUNNING"),
         start_time=int(info.get("start_time", 0)),
-        end_time=int(info.get("end_time", 0)) or None,
+        end_time=None if info.get("status") in _GOING_ON else int(info.get("end_time", 0)) or None,
         stage=_stage(info, home),
         artifact_uri=info.get("artifact_uri", ""),
         tags=stored,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from matih_schemas import tags
 from matih_schemas.identity import DEFAULT_TENANT, check_tenant, experiment_id, mlflow_experiment_name
-from matih_tracking.reading.rest.entities import experiment_view
+from matih_tracking.reading.rest.entities import askable, experiment_view
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -33,12 +33,13 @@ def find(calls: Calls, tenants: Collection[str] | None, which: str) -> Experimen
 
 def named(calls: Calls, tenant: str, name: str) -> ExperimentView | None:
     """The tenant's experiment of this name; see `RunReader.experiment_named`."""
-    if not name or "\x00" in name:
+    if not askable(name):
         return None
-    found = calls.experiment_by_name(mlflow_experiment_name(tenant, name))
-    if found is not None:
-        view = experiment_view(found)
-        if (view.tenant_id, view.name) == (tenant, name):
+    # One whose tag says the tenant may have any name in MLflow.
+    for stored in dict.fromkeys((mlflow_experiment_name(tenant, name), name)):
+        found = calls.experiment_by_name(stored)
+        view = None if found is None else experiment_view(found)
+        if view is not None and (view.tenant_id, view.name) == (tenant, name):
             return view
     return _granted({tenant}, _labelled(calls, experiment_id(tenant, name)))
 

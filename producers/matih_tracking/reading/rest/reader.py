@@ -10,7 +10,7 @@ from matih_tracking.reading.errors import NotReadable
 from matih_tracking.reading.queries import SortKey
 from matih_tracking.reading.rest import experiments, runs, tables
 from matih_tracking.reading.rest.calls import Calls
-from matih_tracking.reading.rest.entities import point
+from matih_tracking.reading.rest.entities import askable, point
 from matih_tracking.reading.rest.order import ordered
 from matih_tracking.reading.thinning import thinned
 from matih_tracking.reading.views import History, Page
@@ -91,7 +91,7 @@ class RestReader:
 
     def runs_named(self, experiment: ExperimentView, name: str) -> list[RunView]:
         """See `RunReader`."""
-        if "\x00" in name:
+        if not askable(name):
             return []
         found = runs.own(self._calls(), [experiment], _named(name))
         return ordered((run for run in found if run.name == name), _NEWEST)[:_NAMED_MAX]
@@ -123,7 +123,7 @@ class RestReader:
         to_step: int | None = None,
     ) -> History:
         """See `RunReader`."""
-        if not key or "\x00" in key:
+        if not askable(key):
             return History([], 0)
         found = [
             made
@@ -182,7 +182,8 @@ class RestReader:
             homes = [] if home is None else [home]
         if query.run_ids is None:
             wanted = "" if query.status is None else f"attributes.status = '{query.status}'"
-            return runs.of_stage(calls, homes, query.stage, wanted)
+            lent = runs.lent(calls, tenants, query.stage, wanted) if query.experiment_id is None else []
+            return [*runs.of_stage(calls, homes, query.stage, wanted), *lent]
         found = runs.several(calls, self._known, homes, query.run_ids, "ALL")
         return [run for run in found if query.stage in ("all", run.stage) and query.status in (None, run.status)]
 

@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from matih_schemas import tags
+from matih_schemas.identity import check_tenant
 from matih_tracking.reading.rest import experiments, limits
 from matih_tracking.reading.rest.entities import experiment_view, is_hidden, run_view
 
@@ -50,7 +51,8 @@ def find(calls: Calls, known: Known, tenants: Collection[str] | None, which: str
         view = _at(calls, tenants, candidate)
         if view is not None and run_id in (view.run_id, view.mlflow_run_id):
             return view
-    return next(iter(_labelled(calls, known, experiments.listed(calls, tenants), run_id)), None)
+    found = _labelled(calls, known, experiments.listed(calls, None), run_id)
+    return next((run for run in found if tenants is None or run.tenant_id in tenants), None)
 
 
 def several(
@@ -95,6 +97,16 @@ def own(calls: Calls, homes: Sequence[ExperimentView], wanted: str = "") -> list
     whose = {home.mlflow_id: home.tenant_id for home in homes}
     found = of_stage(calls, homes, "active", wanted)
     return [run for run in found if run.tenant_id == whose[run.mlflow_experiment_id]]
+
+
+def lent(calls: Calls, tenants: Collection[str] | None, stage: StageWanted, wanted: str) -> list[RunView]:
+    """The tenants' runs in experiments of others: a run's tag says whose it is."""
+    if not tenants:
+        return []
+    homes = [home for home in experiments.listed(calls, None) if home.tenant_id not in tenants]
+    both = f" AND {wanted}" if wanted else ""
+    filters = [f"tags.`{tags.TENANT_ID}` = '{check_tenant(tenant)}'{both}" for tenant in tenants]
+    return [run for one in filters for run in of_stage(calls, homes, stage, one)]
 
 
 def _at(calls: Calls, tenants: Collection[str] | None, mlflow_run_id: str) -> RunView | None:
