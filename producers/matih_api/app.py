@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from matih_api.comparison.importance import warm_up
 from matih_api.errors import add_handlers
 from matih_api.events import Numbers
 from matih_api.guard.fairness import Fairness
+from matih_api.guard.limits import BodyRule
 from matih_api.guard.metrics import Metrics
 from matih_api.guard.quotas import Quotas
 from matih_api.guard.settings import QuotaSettings, limit_settings, quota_settings
@@ -24,6 +26,7 @@ from matih_api.objects import Objects
 from matih_api.pending.pendings import Pendings
 from matih_api.publishing import EventPublisher
 from matih_api.reads import Reads
+from matih_api.routes import events as gateway
 from matih_api.routes import experiments, health, ml, runs
 from matih_api.routes.answers import PROBLEMS
 from matih_api.services import Services
@@ -32,6 +35,7 @@ from matih_api.writes import Writes
 from matih_kafka.following import TopicFollowing
 from matih_kafka.idempotent import KafkaPublisher
 from matih_kafka.settings import KafkaSettings, kafka_settings
+from matih_schemas.event_batch import BATCH_MAX_BYTES, CONTENT_TYPE, PATH
 from matih_schemas.topics import catalogue
 from matih_tracking.reading.opening import open_reader
 
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from matih_api.auth.principal import Authenticator
     from matih_api.guard.asgi import App
 
+EVENT_BATCHES = BodyRule(re.compile(re.escape(PATH)), frozenset({CONTENT_TYPE}), BATCH_MAX_BYTES)
 GRACE_SECONDS = 1.0
 """So much longer than a read takes is an event kept that is in MLflow."""
 
@@ -53,7 +58,7 @@ def create() -> App:
     """
     settings, limits, metrics = api_settings(), limit_settings(), Metrics()
     app = build(settings, kafka_settings(), make_authenticator(auth_settings()), quota_settings(), metrics)
-    return guarded(app, limits, metrics, settings.max_body_bytes)
+    return guarded(app, limits, metrics, settings.max_body_bytes, (EVENT_BATCHES,))
 
 
 def build(
@@ -84,7 +89,7 @@ def build(
         docs_url="/docs",
         redoc_url=None,
     )
-    for router in (runs.router, experiments.router, ml.router, health.router):
+    for router in (runs.router, experiments.router, ml.router, gateway.router, health.router):
         app.include_router(router)
     add_handlers(app)
     fairness = Fairness(allowed, counted.refused)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matih_api.admission import Admission
     from matih_api.events import Numbers
     from matih_api.guard.metrics import Metrics
     from matih_api.objects import Objects
@@ -21,6 +22,7 @@ class Services:
     Attributes:
         events: the way onto the topic.
         numbers: this process as a producer.
+        admission: how much the gateway takes at a time.
     """
 
     settings: ApiSettings
@@ -29,3 +31,4 @@ class Services:
     writes: Writes
     numbers: Numbers
     metrics: Metrics
+    admission: Admission
