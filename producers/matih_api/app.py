@@ -31,7 +31,6 @@ from matih_api.routes import experiments, health, ml, runs
 from matih_api.routes.answers import PROBLEMS
 from matih_api.services import Services
 from matih_api.settings import ApiSettings, api_settings
-from matih_api.writes import Writes
 from matih_kafka.following import TopicFollowing
 from matih_kafka.idempotent import KafkaPublisher
 from matih_kafka.settings import KafkaSettings, kafka_settings
@@ -111,9 +110,8 @@ async def services_of(
     task = asyncio.create_task(following.run())
     await asyncio.gather(events.start(), following.connected(settings.kafka_timeout))
     try:
-        yield Services(
-            settings, events, objects, Writes(events, objects, quotas, metrics, topic.name), Numbers(), metrics
-        )
+        admission = Admission(quotas.events)
+        yield Services(settings, events, objects, writes, Numbers(), metrics, admission)
     finally:
         task.cancel()
         await asyncio.wait([task])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Final
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from matih_kafka.environment import invalid_settings
+from matih_kafka.environment import invalid_settings, secret_in
 
 DEFAULT_TRACKING_URI: Final = "http://mlflow:5000"
 
@@ -21,6 +23,7 @@ class ApiSettings(BaseSettings):
         processes: how many processes answer requests.
         tenant: the tenant of creations and lists that name none, in open mode.
         tracking_uri: where runs are read: MLflow's database (fast), or its server.
+        tracking_uri_file: the file that holds MATIH_API_TRACKING_URI, which may have a password in it.
         mlflow_url: the address of MLflow's page, for the links to runs; MLFLOW_TRACKING_URI if that is http.
         worker_group: the workers' consumer group: what it has committed is in MLflow.
         idempotency_window: seconds for which a repeated request is known by its Idempotency-Key, also after a restart.
@@ -45,6 +48,7 @@ class ApiSettings(BaseSettings):
         default=DEFAULT_TRACKING_URI,
         validation_alias=AliasChoices("MATIH_API_TRACKING_URI", "MLFLOW_TRACKING_URI", "tracking_uri"),
     )
+    tracking_uri_file: Path | None = None
     mlflow_url: str = ""
     worker_group: str = Field(
         default="matih-ingest", min_length=1, validation_alias=AliasChoices("MATIH_WORKER_GROUP", "worker_group")
@@ -73,6 +77,8 @@ def api_settings() -> ApiSettings:
         found = ApiSettings()
     except ValidationError as error:
         raise invalid_settings(error, "MATIH_API_") from None
+    if found.tracking_uri_file is not None and not os.environ.get("MATIH_API_TRACKING_URI"):
+        found = found.model_copy(update={"tracking_uri": secret_in(found.tracking_uri_file)})
     if found.mlflow_url or not found.tracking_uri.startswith(("http://", "https://")):
         return found
     return found.model_copy(update={"mlflow_url": found.tracking_uri})
