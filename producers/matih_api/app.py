@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
+from matih_api.admission import Admission
 from matih_api.auth.opening import make_authenticator
 from matih_api.auth.settings import auth_settings
 from matih_api.comparison.importance import warm_up
@@ -110,7 +111,7 @@ async def services_of(
     task = asyncio.create_task(following.run())
     await asyncio.gather(events.start(), following.connected(settings.kafka_timeout))
     try:
-        admission = Admission(quotas.events)
+        writes, admission = Writes(events, objects, quotas, metrics, topic.name), Admission(quotas.events)
         yield Services(settings, events, objects, writes, Numbers(), metrics, admission)
     finally:
         task.cancel()
