@@ -32,6 +32,7 @@ from matih_api.routes import experiments, health, ml, runs
 from matih_api.routes.answers import PROBLEMS
 from matih_api.services import Services
 from matih_api.settings import ApiSettings, api_settings
+from matih_api.writes import Writes
 from matih_kafka.following import TopicFollowing
 from matih_kafka.idempotent import KafkaPublisher
 from matih_kafka.settings import KafkaSettings, kafka_settings
