@@ -196,4 +196,4 @@ def export(
 
 def _print_count(shown: int, total: int, what: str) -> None:
     more = f" of {total}: --limit shows more" if shown < total else ""
-    console.print(f"[dim]{shown}{more} {what}[/]" if not more else f"[dim]{shown} {what}{more}[/]")
+    console.print(f"[dim]{shown} {what}{more}[/]")
