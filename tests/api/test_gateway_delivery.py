@@ -156,6 +156,7 @@ def test_the_api_is_killed_again_and_again(world: GatewayWorld, seed: int) -> No
     training.arrived()
 
 
+@pytest.mark.soak
 def test_shipper_and_api_are_killed_in_turn(world: GatewayWorld) -> None:
     pick = random.Random(7)
     with Training(world) as training:

@@ -109,7 +109,18 @@ def test_a_token_chooses_the_gateway_where_kafka_is_named_too(environment: dict[
     assert gateway_url(environment) == url
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "api.example.com", "https://", "https://u:s3cret@x", "https://x?a=s3cret"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://x",
+        "https://x:0",
+        "https://x:99999",
+        "api.example.com",
+        "https://",
+        "https://u:s3cret@x",
+        "https://x?a=s3cret",
+    ],
+)
 def test_a_url_that_can_not_be_is_named_and_not_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MATIH_API_URL", url)
     with pytest.raises(InvalidSettings, match=r"^MATIH_API_URL: ") as raised:

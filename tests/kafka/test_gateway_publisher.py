@@ -209,6 +209,14 @@ def test_unknown_answers_keep_everything(status: int) -> None:
         assert server.taken == [0, 1, 2]
 
 
+def test_a_host_that_can_be_none_is_an_outage_too() -> None:
+    async def scenario(publisher: GatewayPublisher) -> None:
+        with pytest.raises(BrokerUnavailable, match="MATIH_API_URL"):
+            await publisher.connect()
+
+    run(scenario, f"http://{'a' * 70}.example")
+
+
 def test_nobody_there_is_an_outage_that_names_the_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"

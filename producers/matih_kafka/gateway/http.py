@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ANSWER_MAX_BYTES: Final = 64 << 10
-FAILURES: Final = (OSError, http.client.HTTPException)
-"""What a request may raise; `ssl.SSLError` and time-outs are kinds of OSError."""
+FAILURES: Final = (OSError, http.client.HTTPException, ValueError)
+"""What a request may raise; `ssl.SSLError` and time-outs are kinds of OSError, a host that is none is a ValueError."""
 _STALE: Final = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ConnectionAbortedError)
 
 
@@ -48,7 +48,8 @@ class Connection:
         """The answer to a POST.
 
         Raises:
-            OSError, http.client.HTTPException: there was none, or it can't be read; the request may have been taken.
+            OSError, http.client.HTTPException, ValueError: there was none, or none that can be read; the request may
+                have been taken.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()

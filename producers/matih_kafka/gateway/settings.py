@@ -39,6 +39,8 @@ class GatewaySettings(BaseSettings):
         parts = urlsplit(url.strip())
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("use the API's base URL, such as https://tracking.example.com")
+        if parts.port == 0:
+            raise ValueError("use a port from 1 to 65535")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("use a URL without user, query and fragment; the token goes into MATIH_API_TOKEN")
         return url.strip().rstrip("/")
