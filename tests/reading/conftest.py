@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from mlflow import MlflowClient
@@ -13,17 +14,18 @@ from tests.workers.journals import Producer, experiment_event
 
 from matih_schemas import events, identity
 from matih_tracking.reading.rest import RestReader
+from matih_tracking.reading.queries import RunQuery
 from matih_tracking.reading.sql import SqlReader
 from matih_workers.operations import operations
 from matih_workers.stores.mlflow_sql import MlflowSqlStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from matih_local.system import LocalSystem
     from matih_schemas.events import TrackingEvent
     from matih_tracking.reading.protocol import RunReader
-    from matih_tracking.reading.views import ExperimentView, RunView
+    from matih_tracking.reading.views import ExperimentView, Page, RunView
 
 
 @dataclass
@@ -124,3 +126,17 @@ def producer(tenant: str, experiment: str = "e", **given: object) -> Producer:
 def seed(mlflow_url: str) -> Seed:
     """Makes experiments and runs for a new tenant through MLflow's API, as the worker's client store does."""
     return Seed(MlflowClient(mlflow_url))
+
+
+def ids(runs: Iterable[RunView]) -> list[str]:
+    return [run.run_id for run in runs]
+
+
+def listed(place: Place, tenant: str, **given: Any) -> Page[RunView]:
+    return place.reader.runs([tenant], RunQuery(**given))
+
+
+def spelled(ours: str) -> list[str]:
+    """The ways to write an id."""
+    dashed = str(uuid.UUID(ours))
+    return [dashed, dashed.upper(), dashed.replace("-", ""), dashed.replace("-", "").upper()]
