@@ -13,8 +13,8 @@ from tests.reading.seeding import Seed
 from tests.workers.journals import Producer, experiment_event
 
 from matih_schemas import events, identity
-from matih_tracking.reading.rest import RestReader
 from matih_tracking.reading.queries import RunQuery
+from matih_tracking.reading.rest import RestReader
 from matih_tracking.reading.sql import SqlReader
 from matih_workers.operations import operations
 from matih_workers.stores.mlflow_sql import MlflowSqlStore
