@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 quick = partial(settings, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NUMBERS = st.floats(-5, 5, width=16).map(lambda value: value + 0.0)  # SQLite keeps no -0.0
 VALUES = st.sampled_from([0.0, 1.0, -1.0, 1e308, math.nan, math.inf, -math.inf]) | NUMBERS
-POINTS = st.lists(st.tuples(st.integers(-3, 40), st.integers(0, 3), VALUES), min_size=1, max_size=60)
+POINT = st.tuples(st.integers(-3, 40), st.integers(0, 3), VALUES)
+POINTS = st.lists(POINT, min_size=1, max_size=9) | st.lists(POINT, min_size=15, max_size=60)
 TEXTS = st.sampled_from(["", "a", "A", "b", "10", "9", "é", "z", "~", "ab"])
 ROWS = st.lists(
     st.fixed_dictionaries(
@@ -58,7 +59,7 @@ def in_order(point: MetricPoint) -> tuple[Any, ...]:
     return point.step, point.timestamp, 0.0 if nan else point.value, nan
 
 
-@given(points=POINTS, most=st.integers(4, 20))
+@given(points=POINTS, most=st.integers(4, 14))
 @quick(max_examples=30)
 def test_a_history_is_thinned_as_defined(place: Place, tenant: str, points: list[Any], most: int) -> None:
     who = producer(f"{tenant}{secrets.token_hex(3)}")

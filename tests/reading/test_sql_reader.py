@@ -130,7 +130,7 @@ def test_a_database_without_mlflows_tables_says_what_to_do(tmp_path: Path) -> No
     reader.close()
 
 
-@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:", "postgresql://[", "sqlite:x"])
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:", "postgresql://h:x/db", "sqlite:x"])
 def test_an_address_that_nothing_can_be_read_at_is_refused_at_once(uri: str) -> None:
     with pytest.raises(NotReadable):
         open_reader(uri)

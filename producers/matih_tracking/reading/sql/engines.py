@@ -32,7 +32,7 @@ def url_of(uri: str) -> sa.URL:
     """
     try:
         url = sa.make_url(uri)
-    except sa.exc.ArgumentError as error:
+    except (sa.exc.ArgumentError, ValueError) as error:  # the second for a port that is no number
         raise NotReadable(
             "the tracking URI can't be read as a database's: write postgresql://... or sqlite:///..."
         ) from error
