@@ -109,21 +109,19 @@ class Crew:
         return [worker.status().get("partitions", []) for worker in self.workers]
 
     def plateau(self) -> None:
-        """Waits until each partition has exactly one worker and each worker that has some goes on with events."""
+        """Waits until each partition has exactly one worker, and each worker goes on with events."""
         until(self._is_shared, "all workers have joined, each partition has one of them", pause=0.2)
         before = [self._events(worker) for worker in self.workers]
-        until(lambda: self._all_went_on(before), "each worker with partitions applies events", pause=0.2)
+        until(lambda: self._all_went_on(before), "each worker applies events", pause=0.2)
         assert self._is_shared()
 
     def _is_shared(self) -> bool:
         """A worker is ready once the group has told it its partitions, be they none."""
         ready = all((worker.page("/readyz") or {}).get("ready") for worker in self.workers)
-        return ready and sorted(itertools.chain(*self.owned())) == list(range(self.partitions))
+        return ready and all(self.owned()) and sorted(itertools.chain(*self.owned())) == list(range(self.partitions))
 
     def _all_went_on(self, before: list[int]) -> bool:
-        """Faust may leave a worker idle while the partitions can't be shared evenly."""
-        seen = zip(self.workers, before, self.owned(), strict=True)
-        return all(not owned or self._events(worker) > earlier for worker, earlier, owned in seen)
+        return all(self._events(worker) > earlier for worker, earlier in zip(self.workers, before, strict=True))
 
     @staticmethod
     def _events(worker: Pipe) -> int:
