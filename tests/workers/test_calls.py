@@ -9,7 +9,7 @@ from tests.workers.journals import START
 from matih_schemas.status import StatusOrder
 from matih_workers.changes import Metric, StatusChange
 from matih_workers.merge import RunWrites
-from matih_workers.stores.calls import CHARACTERS_MAX, first_calls, last_calls
+from matih_workers.stores.calls import CHARACTERS_MAX, LogBatch, first_calls, last_calls, without_stored_nans
 
 ENDED = StatusChange(StatusOrder(1, 2, 3, "id"), "FINISHED", START)
 PAIRS = st.integers(0, 250).map(lambda count: {f"k{number}": "v" for number in range(count)})
@@ -49,3 +49,20 @@ def test_long_values_are_cut_by_their_length_too() -> None:
     calls = first_calls(RunWrites(params={f"k{number}": "v" * 6000 for number in range(100)}))
     assert len(calls) == 2
     assert all(sum(len(value) for _, value in call.params) <= CHARACTERS_MAX for call in calls)
+
+
+def test_what_an_old_server_has_of_nans_is_not_sent_again() -> None:
+    nan = float("nan")
+    stored = [Metric("loss", nan, 1, 1), Metric("loss", 0.5, 2, 2)]
+    sent = [
+        Metric("loss", nan, 1, 1),
+        Metric("loss", nan, 2, 2),
+        Metric("loss", nan, 2, 2),
+        Metric("loss", 0.5, 2, 2),
+        Metric("acc", 1.0, 1, 1),
+    ]
+    left = without_stored_nans(LogBatch(metrics=sent), lambda key: [point for point in stored if point.key == key])
+    assert left is not None
+    assert [repr(point) for point in left.metrics] == [repr(sent[1]), repr(sent[3]), repr(sent[4])]
+    assert without_stored_nans(LogBatch(metrics=sent[3:]), lambda key: stored) is None
+    assert without_stored_nans(LogBatch(metrics=sent[1:2]), lambda key: []) is None

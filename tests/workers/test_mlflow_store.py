@@ -262,3 +262,27 @@ def test_a_value_that_the_server_fails_on_is_not_called_an_outage(mlflow_bench: 
             mlflow_bench.store.apply([change])
         assert not isinstance(caught.value, StoreUnavailable)
     mlflow_bench.store.probe()
+
+
+@BY_API
+def test_a_server_that_refuses_a_nan_that_it_has_gets_the_rest(
+    mlflow_bench: MlflowBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As MLflow before 3.16 does; `tests/releases` has such servers."""
+    from mlflow.exceptions import MlflowException
+
+    who = producer()
+    nan = Entry({"a": float("nan")}, step=1)
+    assert refused(mlflow_bench, who.created(), who.log(nan)) == {}
+    connection = mlflow_bench.store._opened[0]  # type: ignore[attr-defined, index]
+    send = connection._log
+
+    def old(run: str, batch: LogBatch) -> None:
+        if any(metric.value != metric.value for metric in batch.metrics):
+            raise MlflowException("(psycopg2.errors.UniqueViolation) duplicate key value")
+        send(run, batch)
+
+    monkeypatch.setattr(connection, "_log", old)
+    who.log(Entry({"a": 0.5, "b": 2.0}, step=2))
+    assert refused(mlflow_bench, who.logged(1, 2)) == {}
+    assert len(view(mlflow_bench, who).points) == 3

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from matih_workers.changes import Metric
     from matih_workers.merge import RunWrites
@@ -39,6 +40,29 @@ class LogBatch:
         self.items += 1
         self.characters += characters
         return True
+
+
+def without_stored_nans(batch: LogBatch, history: Callable[[str], Iterable[Metric]]) -> LogBatch | None:
+    """The batch without NaN points that are stored, or that it has twice; None if that takes nothing away.
+
+    Args:
+        batch: what a server refused.
+        history: the stored points of a metric, by its key.
+    """
+    keys = {metric.key for metric in batch.metrics if math.isnan(metric.value)}
+    seen = {_place(point) for key in keys for point in history(key) if math.isnan(point.value)}
+    kept = []
+    for metric in batch.metrics:
+        if not math.isnan(metric.value):
+            kept.append(metric)
+        elif _place(metric) not in seen:
+            seen.add(_place(metric))
+            kept.append(metric)
+    return replace(batch, metrics=kept) if len(kept) < len(batch.metrics) else None
+
+
+def _place(metric: Metric) -> tuple[str, int, int]:
+    return metric.key, metric.timestamp, metric.step
 
 
 def first_calls(writes: RunWrites) -> list[LogBatch]:

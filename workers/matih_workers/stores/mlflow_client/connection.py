@@ -6,6 +6,8 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from matih_workers.changes import Metric
+from matih_workers.stores.calls import without_stored_nans
 from matih_workers.stores.mlflow_client.direct import SCHEMES, DirectLog
 from matih_workers.stores.mlflow_client.errors import translated
 
@@ -38,13 +40,13 @@ class Connection:
             timeout: seconds for one answer.
         """
         _set_environment(timeout)
-        from mlflow import MlflowClient
-        from mlflow.entities import Metric, Param, RunTag, ViewType
+        from mlflow import MlflowClient, entities
 
         _try_database(uri, timeout)
         for name in _LOUD:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._metric, self._param, self._tag, self._all = Metric, Param, RunTag, ViewType.ALL
+        self._metric, self._param, self._tag = entities.Metric, entities.Param, entities.RunTag
+        self._all = entities.ViewType.ALL
         self._client: MlflowClient = self._call("open", MlflowClient, _with_timeouts(uri, timeout))
         self._log = DirectLog(uri).log if uri.partition(":")[0] in SCHEMES else self._log_batch
 
@@ -91,8 +93,21 @@ class Connection:
         )
 
     def log(self, mlflow_run_id: str, batch: LogBatch) -> None:
-        """One log_batch."""
-        self._call(f"log {batch.items} items to run {mlflow_run_id}", self._log, mlflow_run_id, batch)
+        """One log_batch; servers before MLflow 3.16, which refuse a NaN that they have, get it without those."""
+        from mlflow.exceptions import MlflowException
+
+        what = f"log {batch.items} items to run {mlflow_run_id}"
+        try:
+            self._call(what, self._log, mlflow_run_id, batch)
+        except MlflowException:
+            left = without_stored_nans(batch, lambda key: self._history(mlflow_run_id, key))
+            if left is None:
+                raise
+            self._call(what, self._log, mlflow_run_id, left)
+
+    def _history(self, mlflow_run_id: str, key: str) -> list[Metric]:
+        points = self._call(f"read {key} of {mlflow_run_id}", self._client.get_metric_history, mlflow_run_id, key)
+        return [Metric(point.key, point.value, point.timestamp, point.step) for point in points]
 
     def set_tag(self, mlflow_run_id: str, key: str, value: str) -> None:
         """Sets one tag of a run."""
