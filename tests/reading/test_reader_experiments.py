@@ -153,7 +153,7 @@ def test_search_is_literal_in_any_case_and_without_the_prefix(
     found = place.reader.experiments([tenant], ExperimentQuery(search=part))
     assert sorted(item.name for item in found.items) == sorted(wanted)
     assert found.total == len(wanted)
-    for prefix in (tenant, tenant[:3], f"{tenant}/", "/a"):
+    for prefix in (tenant, tenant[:6], f"{tenant}/", "/a"):
         assert place.reader.experiments([tenant], ExperimentQuery(search=prefix)).total == 0
 
 
