@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from matih_api.auth.addresses import is_loopback
 from matih_api.auth.principal import Role
 from matih_api.problems import FieldError, Problem, invalid, not_found
 from matih_schemas import events
@@ -78,7 +79,7 @@ async def update(asked: Asking, which: str, payload: events.ExperimentUpdated) -
     async with services.writes.once(author) as needed:
         if needed:
             if name is not None:
-                await _must_be_free(asked, found.tenant_id, name)
+                await _must_be_free(asked, found.tenant_id, name, found.experiment_id)
             change = events.ExperimentUpdated(found.experiment_id, name, payload.description, payload.tags)
             await services.writes.publish(author, [author.event(change)])
     await services.objects.must_be_fresh()
@@ -89,6 +90,8 @@ async def set_lifecycle(
     asked: Asking, which: str, payload: type[events.ExperimentDeleted | events.ExperimentRestored]
 ) -> ExperimentView:
     """Deletes or restores an experiment; one that is so already stays so.
+
+    Its runs go with it: the answer waits for MLflow to show that, for as long as a creation does.
 
     Raises:
         Problem: 404, 403, 503.
@@ -101,6 +104,9 @@ async def set_lifecycle(
             if needed:
                 await asked.services.writes.publish(author, [author.event(payload(found.experiment_id))])
         await asked.services.objects.must_be_fresh()
+        if needed:
+            seconds = asked.services.settings.visible_timeout
+            await asked.services.objects.visible_experiment(found.tenant_id, found.experiment_id, seconds, wanted)
     return asked.services.objects.folded_experiment(found)
 
 
@@ -109,15 +115,26 @@ def created(tenant: str, name: str, description: str, tags: dict[str, str], loca
     return ExperimentCreated(experiment_id(tenant, name), name, description, location, tags)
 
 
+def check_location(location: str | None, host: str) -> None:
+    """Lets pass a place of artifacts that everybody reaches whom this server answers.
+
+    Raises:
+        Problem: 422, it is on this machine's disk, and others than this machine may ask.
+    """
+    if location is not None and location.startswith("file:") and not is_loopback(host):
+        told = "file: is for a server that this machine alone reaches: use s3:, gs:, ... or mlflow-artifacts:"
+        raise invalid(told, FieldError(("body", "artifact_location"), told))
+
+
 def conflict(found: ExperimentView, detail: str) -> Problem:
     """409, naming the experiment that is in the way."""
     return Problem(409, "experiment-conflict", detail, members={"id": found.experiment_id})
 
 
-async def _must_be_free(asked: Asking, tenant: str, name: str) -> None:
+async def _must_be_free(asked: Asking, tenant: str, name: str, own: str | None = None) -> None:
     objects = asked.services.objects
     found = await objects.experiment_named(tenant, name)
-    if found is None:
+    if found is None or found.experiment_id == own:
         return
     if found.stage == "deleted":
         raise conflict(found, f"experiment {name!r} is deleted (id {found.experiment_id}): restore it")

@@ -35,11 +35,15 @@ async def experiments(
         Problem: 503.
     """
     await objects.fresh()
+    changed = await _changed_experiments(objects, tenants)  # first: what is applied meanwhile is on the page then
     stored = await objects.reads.call(objects.reads.reader.experiments, tenants, query)
+    there = {one.experiment_id for one in stored.items}
     kept = [found for one in stored.items if _is_wanted(found := objects.folded_experiment(one), query)]
-    new = [one for one in await _new_experiments(objects, tenants) if _is_wanted(one, query)]
-    total = stored.total - (len(stored.items) - len(kept)) + len(new)
-    items = [*new, *kept] if query.offset == 0 else kept
+    changed = [(was, now) for was, now in changed if now.experiment_id not in there]
+    new = [now for was, now in changed if _is_wanted(now, query) and not (was and _is_wanted(was, query))]
+    gone = sum(was is not None and _is_wanted(was, query) and not _is_wanted(now, query) for was, now in changed)
+    total = stored.total - (len(stored.items) - len(kept)) - gone + len(new)
+    items = sorted([*new, *kept], key=lambda one: -one.created_at) if query.offset == 0 and new else kept
     return Page(items[: query.limit], total)
 
 
@@ -50,10 +54,14 @@ async def runs(objects: Objects, tenants: Collection[str] | None, query: RunQuer
         Problem: 503.
     """
     await objects.fresh()
+    changed = await _changed_runs(objects, tenants)  # first: what is applied meanwhile is on the page then
     stored = await objects.reads.call(objects.reads.reader.runs, tenants, query)
+    there = {one.run_id for one in stored.items}
     kept = [found for one in stored.items if _fits(found := objects.folded(one), query)]
-    new = [one for one in await new_runs(objects, tenants, query.experiment_id) if _fits(one, query)]
-    total = stored.total - (len(stored.items) - len(kept)) + len(new)
+    changed = [(was, now) for was, now in changed if now.run_id not in there]
+    new = [now for was, now in changed if _fits(now, query) and not (was and _fits(was, query))]
+    gone = sum(was is not None and _fits(was, query) and not _fits(now, query) for was, now in changed)
+    total = stored.total - (len(stored.items) - len(kept)) - gone + len(new)
     items = in_order([*new, *kept], query.sort) if query.offset == 0 and new else kept
     return Page(items[: query.limit], total)
 
@@ -64,14 +72,25 @@ async def new_runs(objects: Objects, tenants: Collection[str] | None, experiment
     Raises:
         Problem: 503.
     """
-    pending = objects.pendings.overlay.runs(tenants, experiment_id)[-PENDING_MAX:]
+    changed = await _changed_runs(objects, tenants)
+    return in_order(
+        [now for was, now in changed if was is None and experiment_id in (None, now.experiment_id)], NEWEST_FIRST
+    )
+
+
+async def _changed_runs(objects: Objects, tenants: Collection[str] | None) -> list[tuple[RunView | None, RunView]]:
+    """The runs that events make or change: as they are in MLflow, and as they are."""
+    pending = objects.pendings.overlay.runs(tenants)[-PENDING_MAX:]
     if not pending:
         return []
     query = RunQuery(run_ids=tuple(pending), stage="all", limit=PENDING_MAX)
     stored = await objects.reads.call(objects.reads.reader.runs, tenants, query)
-    there = {run.run_id for run in stored.items}
-    found = [objects.pending_run(tenants, run_id) for run_id in pending if run_id not in there]
-    return in_order([run for run in found if run is not None], NEWEST_FIRST)
+    there = {run.run_id: run for run in stored.items}
+    both = [
+        (was := there.get(run_id), objects.pending_run(tenants, run_id) if was is None else objects.folded(was))
+        for run_id in pending
+    ]
+    return [(was, now) for was, now in both if now is not None]
 
 
 async def summaries(objects: Objects, found: Sequence[ExperimentView]) -> dict[str, ExperimentSummary]:
@@ -83,10 +102,11 @@ async def summaries(objects: Objects, found: Sequence[ExperimentView]) -> dict[s
     there = [one for one in found if one.mlflow_id]
     stored = await objects.reads.call(objects.reads.reader.summaries, there) if there else {}
     summed = {one.experiment_id: stored.get(one.experiment_id, ExperimentSummary(0)) for one in found}
-    for run in await new_runs(objects, {one.tenant_id for one in found}, None):
-        if run.stage == "active" and run.experiment_id in summed:
-            before = summed[run.experiment_id]
-            summed[run.experiment_id] = replace(before, run_count=before.run_count + 1)
+    for was, now in await _changed_runs(objects, {one.tenant_id for one in found}):
+        more = (now.stage == "active") - (was is not None and was.stage == "active")
+        if more and now.experiment_id in summed:
+            before = summed[now.experiment_id]
+            summed[now.experiment_id] = replace(before, run_count=before.run_count + more)
     return summed
 
 
@@ -114,20 +134,26 @@ def _is_there(value: Any) -> bool:
 
 
 def _fits(run: RunView, query: RunQuery) -> bool:
-    return query.stage in ("all", run.stage) and query.status in (None, run.status)
+    home = query.experiment_id in (None, run.experiment_id)
+    return home and query.stage in ("all", run.stage) and query.status in (None, run.status)
 
 
 def _is_wanted(one: ExperimentView, query: ExperimentQuery) -> bool:
     return query.stage in ("all", one.stage) and query.search.lower() in one.name.lower()
 
 
-async def _new_experiments(objects: Objects, tenants: Collection[str] | None) -> list[ExperimentView]:
+async def _changed_experiments(
+    objects: Objects, tenants: Collection[str] | None
+) -> list[tuple[ExperimentView | None, ExperimentView]]:
+    """The experiments that events make or change: as they are in MLflow, and as they are."""
     pending = objects.pendings.overlay.experiments(tenants)[-PENDING_MAX:]
     reader = objects.reads.reader
     stored = await asyncio.gather(*(objects.reads.call(reader.experiment, tenants, one) for one in pending))
-    missing = [one for one, found in zip(pending, stored, strict=True) if found is None]
-    found = [objects.pending_experiment(tenants, one) for one in missing]
-    return sorted((one for one in found if one is not None), key=lambda one: -one.created_at)
+    both = [
+        (was, objects.pending_experiment(tenants, one) if was is None else objects.folded_experiment(was))
+        for one, was in zip(pending, stored, strict=True)
+    ]
+    return [(was, now) for was, now in both if now is not None]
 
 
 def effective(limit: int, most: int) -> int:

@@ -6,17 +6,20 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from matih_api.pending.fold import fold_experiment, fold_run
+from matih_api.pending.fold import fold_experiment, fold_run, with_experiment
 from matih_api.pending.pendings import RunFacts
+from matih_api.pending.points import with_pending
 from matih_api.problems import Problem, unavailable
 from matih_api.reads import is_outage
 from matih_schemas.identity import experiment_id
+from matih_tracking.reading.views import History
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from matih_api.pending.pendings import Pendings
     from matih_api.reads import Reads
+    from matih_schemas.events import TrackingEvent
     from matih_tracking.reading.views import ExperimentView, RunView
 
 CATCH_UP_SECONDS: Final = 2.0
@@ -134,10 +137,16 @@ class Objects:
         self.pendings.remember(facts)
         return facts
 
-    async def visible_experiment(self, tenant: str, wanted: str, seconds: float) -> ExperimentView | None:
-        """Waits until MLflow shows the experiment; None if it does not in time."""
-        reader = self.reads.reader
-        return await visible(lambda: self.reads.call(reader.experiment, {tenant}, wanted), seconds)
+    async def visible_experiment(
+        self, tenant: str, wanted: str, seconds: float, stage: str | None = None
+    ) -> ExperimentView | None:
+        """Waits until MLflow shows the experiment, in this stage if one is given; None if it does not in time."""
+
+        async def look() -> ExperimentView | None:
+            found = await self.reads.call(self.reads.reader.experiment, {tenant}, wanted)
+            return found if found is None or stage in (None, found.stage) else None
+
+        return await visible(look, seconds)
 
     async def visible_run(
         self, tenant: str, wanted: str, seconds: float, tag: str = "", least: int = 0
@@ -158,6 +167,12 @@ class Objects:
         """The run as far as the topic alone says."""
         return self._folded_run(tenants, wanted, None)
 
+    def pending_again(self, run: RunFacts, events: Sequence[TrackingEvent]) -> list[TrackingEvent]:
+        """Of events that are made anew for a repeated request, the last one as it is pending; none if it is applied."""
+        last = events[-1].event_id
+        kept = self.pendings.overlay.of({run.tenant_id}, run.run_id)
+        return [event for event in kept if event.event_id == last][:1]
+
     def folded(self, run: RunView) -> RunView:
         """The run with what is pending for it."""
         return self._folded_run({run.tenant_id}, run.run_id, run) or run
@@ -165,6 +180,19 @@ class Objects:
     def folded_experiment(self, found: ExperimentView) -> ExperimentView:
         """The experiment with what is pending for it."""
         return self._folded_experiment({found.tenant_id}, found.experiment_id, found) or found
+
+    async def history(
+        self, run: RunView, key: str, most: int, steps: tuple[int | None, int | None] = (None, None)
+    ) -> History:
+        """A metric's points in a range of steps, with those that are pending; `run` was read before.
+
+        Raises:
+            Problem: 503.
+        """
+        unseen = not run.mlflow_experiment_id
+        reader = self.reads.reader
+        stored = History([], 0) if unseen else await self.reads.call(reader.history, run, key, most, *steps)
+        return with_pending(stored, run.tags, self.pendings.overlay.of({run.tenant_id}, run.run_id), key, most, steps)
 
     async def fresh(self) -> bool:
         """Whether everything is known that any API process has acknowledged before this call."""
@@ -185,7 +213,11 @@ class Objects:
         return fold_experiment(stored, self.pendings.overlay.of(tenants, wanted))
 
     def _folded_run(self, tenants: Collection[str] | None, wanted: str, stored: RunView | None) -> RunView | None:
-        return fold_run(stored, self.pendings.overlay.of(tenants, wanted))
+        found = fold_run(stored, self.pendings.overlay.of(tenants, wanted))
+        if found is None:
+            return None
+        stage = self.pendings.overlay.stage(found.tenant_id, found.experiment_id)
+        return found if stage is None else with_experiment(found, stage)
 
     def _check_fresh(self, found: object | None, fresh: bool) -> None:
         if found is None and not fresh:
@@ -217,6 +249,14 @@ def dashed(which: str) -> str:
         return str(uuid.UUID(which))
     except ValueError:
         return which
+
+
+def is_run_id(which: str) -> bool:
+    """Whether it has the form of a run's id."""
+    try:
+        return bool(uuid.UUID(which))
+    except ValueError:
+        return False
 
 
 def plain(which: str) -> str:

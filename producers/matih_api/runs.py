@@ -140,13 +140,14 @@ async def log(
     if run.deleted:
         raise deleted(run)
     services, author = asked.services, await asked.author(run.tenant_id)
+    some = making.run_logged(author, services.numbers, run.run_id, metrics, params, tags)
     async with services.writes.once(author) as needed:
-        if not needed:
-            return Logged(run, visible=False)
-        some = making.run_logged(author, services.numbers, run.run_id, metrics, params, tags)
-        await services.writes.publish(author, some)
-    if not wait:
-        return Logged(run, visible=False)
+        if needed:
+            await services.writes.publish(author, some)
+        else:
+            some = services.objects.pending_again(run, some)
+    if not wait or not some:
+        return Logged(run, visible=wait)
     mark, last = taken(some)
     seen = await services.objects.visible_run(run.tenant_id, run.run_id, services.settings.visible_timeout, mark, last)
     return Logged(run, visible=seen is not None)

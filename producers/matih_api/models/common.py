@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from matih_api.events import text
 from matih_schemas.checks import key_problem, value_problem
@@ -41,6 +41,12 @@ def _number(value: Any) -> Any:
         if value.lower() not in _NON_FINITE:
             raise ValueError('is no number (as texts "NaN", "Infinity" and "-Infinity" are taken)')
         return _NON_FINITE[value.lower()]
+    return value
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("is no whole number")
     return value
 
 
@@ -92,7 +98,8 @@ TagKey = Annotated[str, AfterValidator(_tag_key)]
 ParamValue = Annotated[str, BeforeValidator(_plain_text), _within(PARAM_VALUE_MAX)]
 TagValue = Annotated[str, BeforeValidator(_plain_text), _within(TAG_VALUE_MAX)]
 Name = Annotated[str, AfterValidator(_not_blank)]
-Step = Annotated[int, AfterValidator(_int64)]
+Step = Annotated[int, BeforeValidator(_no_bool), AfterValidator(_int64)]
+Timestamp = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, lt=2**63)]
 Tags = dict[TagKey, TagValue]
 JsonNumber = float | str
 """A number in an answer: NaN and the infinities are texts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import unquote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -18,6 +19,7 @@ from matih_api.models.common import (
     TagKey,
     Tags,
     TagValue,
+    Timestamp,
 )
 from matih_schemas.checks import location_problem
 
@@ -27,9 +29,10 @@ _SCHEMES = ("s3", "gs", "abfss", "wasbs", "hdfs", "mlflow-artifacts", "file")
 
 def _location(value: str) -> str:
     problem = location_problem(value)
-    if problem is not None or ".." in value:
+    if problem is not None or ".." in unquote(value):
         raise ValueError(problem or "holds '..'")
-    if value.partition(":")[0] not in _SCHEMES:
+    scheme, colon, _ = value.partition(":")
+    if not colon or scheme not in _SCHEMES:
         raise ValueError(f"begins with none of {', '.join(_SCHEMES)}")
     return value
 
@@ -160,7 +163,7 @@ class MetricsIn(Strict):
     model_config = ConfigDict(json_schema_extra={"example": {"metrics": {"loss": 0.25, "accuracy": 0.9}, "step": 7}})
     metrics: dict[MetricKey, Number] = Field(min_length=1, max_length=BATCH_MAX)
     step: Step = 0
-    timestamp: int | None = Field(default=None, ge=0, lt=2**63)
+    timestamp: Timestamp | None = None
 
 
 class ParamsIn(Strict):
@@ -176,7 +179,7 @@ class BatchMetric(Strict):
     key: MetricKey
     value: Number
     step: Step = 0
-    timestamp: int | None = Field(default=None, ge=0, lt=2**63)
+    timestamp: Timestamp | None = None
 
 
 class BatchParam(Strict):

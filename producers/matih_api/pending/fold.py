@@ -7,7 +7,7 @@ event that was applied meanwhile may be folded in once more: nothing changes by 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from matih_schemas import events, tags
 from matih_schemas.status import StatusOrder, status_order
@@ -158,6 +158,12 @@ def _run_deleted(view: RunView | None, _event: TrackingEvent) -> RunView | None:
 
 def _run_restored(view: RunView | None, _event: TrackingEvent) -> RunView | None:
     return view and replace(view, stage="active", tags={**view.tags, tags.DELETED: "0"})
+
+
+def with_experiment(view: RunView, stage: Literal["active", "deleted"]) -> RunView:
+    """The run in an experiment that is in this stage: one that was deleted on its own stays so."""
+    alone = view.tags.get(tags.DELETED) == "1"
+    return replace(view, stage="deleted" if alone else stage)
 
 
 def name_given(event: TrackingEvent) -> str | None:

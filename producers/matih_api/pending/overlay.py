@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from matih_api.pending.fold import name_given
 from matih_schemas import codec
 from matih_schemas.errors import InvalidEvent
-from matih_schemas.events import ExperimentCreated, RunCreated
+from matih_schemas.events import (
+    ExperimentCreated,
+    ExperimentDeleted,
+    ExperimentRestored,
+    ExperimentUpdated,
+    RunCreated,
+    RunDeleted,
+    RunEnded,
+    RunRestored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -17,6 +26,8 @@ if TYPE_CHECKING:
     from matih_schemas.events import TrackingEvent
 
 LOGGED: Final = "RunLogged"
+_OF_EXPERIMENTS: Final = (ExperimentCreated, ExperimentUpdated, ExperimentDeleted, ExperimentRestored, RunCreated)
+_OF_RUNS: Final = (RunCreated, RunEnded, RunDeleted, RunRestored)
 _OVERHEAD_BYTES: Final = 600
 """What an event takes in memory besides its value, roughly."""
 
@@ -92,6 +103,7 @@ class Overlay:
         self._objects: dict[str, deque[Pending]] = {}
         self._partitions: dict[int, deque[Pending]] = {}
         self._names: dict[tuple[str, str], str] = {}
+        self._stages: dict[str, deque[Pending]] = {}
         self._logged: deque[Pending] = deque()
         self._others: deque[Pending] = deque()
         self.bytes = 0
@@ -113,6 +125,8 @@ class Overlay:
             self._objects.setdefault(object_id, deque()).append(one)
         if one.event is not None and (name := name_given(one.event)) is not None:
             self._names[one.tenant_id, name] = one.objects[-1]
+        if one.event is not None and isinstance(one.event.payload, ExperimentDeleted | ExperimentRestored):
+            self._stages.setdefault(one.object_id, deque()).append(one)
         (self._logged if one.event is None else self._others).append(one) if not one.ours else None
         self.bytes += one.size
         self._bytes_of_ours += one.size if one.ours else 0
@@ -129,33 +143,35 @@ class Overlay:
         kept = self._objects.get(object_id, ())
         return [one.read() for one in kept if tenants is None or one.tenant_id in tenants]
 
+    def knows(self, object_id: str) -> bool:
+        """Whether an event about it is kept."""
+        return object_id in self._objects
+
     def experiment_named(self, tenant: str, name: str) -> str | None:
         """The experiment that an event gives this name to."""
         return self._names.get((tenant, name))
 
+    def stage(self, tenant: str, experiment_id: str) -> Literal["active", "deleted"] | None:
+        """What the latest event makes of the experiment: its runs go with it. None if there is no such event."""
+        for one in reversed(self._stages.get(experiment_id, ())):
+            if one.tenant_id == tenant and one.event is not None:
+                return "deleted" if isinstance(one.event.payload, ExperimentDeleted) else "active"
+        return None
+
     def experiments(self, tenants: Collection[str] | None) -> list[str]:
-        """The experiments that events make, in the order of the topic."""
-        return self._made(tenants, lambda event: isinstance(event.payload, ExperimentCreated | RunCreated), -1)
+        """The experiments that events make or change, in the order of the topic."""
+        return self._about(tenants, lambda event: isinstance(event.payload, _OF_EXPERIMENTS), -1)
 
-    def changed_experiments(self, tenants: Collection[str] | None) -> list[str]:
-        """The experiments that any event is about."""
-        return self._made(tenants, lambda event: hasattr(event.payload, "experiment_id"), -1)
+    def runs(self, tenants: Collection[str] | None) -> list[str]:
+        """The runs that events make, end, delete or restore."""
+        return self._about(tenants, lambda event: isinstance(event.payload, _OF_RUNS), 0)
 
-    def runs(self, tenants: Collection[str] | None, experiment_id: str | None) -> list[str]:
-        """The runs that events make, in one experiment or in all."""
-
-        def made(event: TrackingEvent) -> bool:
-            payload = event.payload
-            return isinstance(payload, RunCreated) and experiment_id in (None, payload.experiment_id)
-
-        return self._made(tenants, made, 0)
-
-    def _made(self, tenants: Collection[str] | None, made: Callable[[TrackingEvent], bool], which: int) -> list[str]:
+    def _about(self, tenants: Collection[str] | None, wanted: Callable[[TrackingEvent], bool], which: int) -> list[str]:
         found: dict[str, None] = {}
         for kept in self._partitions.values():
             for one in kept:
                 mine = tenants is None or one.tenant_id in tenants
-                if mine and not one.dropped and one.event is not None and made(one.event):
+                if mine and not one.dropped and one.event is not None and wanted(one.event):
                     found[one.objects[which]] = None
         return list(found)
 
@@ -177,6 +193,10 @@ class Overlay:
                 del self._objects[object_id]
         if one.event is not None and (name := name_given(one.event)) is not None:
             self._forget_name(one, name)
+        if one in (stages := self._stages.get(one.object_id, ())):
+            stages.remove(one)  # type: ignore[union-attr]
+            if not stages:
+                del self._stages[one.object_id]
         one.value, one.event = b"", None
 
     def _forget_name(self, one: Pending, name: str) -> None:

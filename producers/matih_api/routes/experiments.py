@@ -27,6 +27,7 @@ Include = Annotated[str | None, Query(pattern="^system_tags$", description="`sys
 async def create(asked: Asked, body: ExperimentIn) -> JSONResponse:
     """Make an experiment: 201 if it is to be seen in MLflow already, 202 if it is on its way there."""
     tenant = asked.tenant(Role.WRITER)
+    experiments.check_location(body.artifact_location, asked.services.settings.host)
     payload = experiments.created(tenant, body.name, body.description, body.tags, body.artifact_location)
     made = await experiments.create(asked, payload, tenant)
     found = experiment(made.experiment)

@@ -99,9 +99,8 @@ async def history(
     if metric not in found.metrics:
         raise _no_metric(metric, found.metrics)
     most = asked.services.settings.metric_history_limit
-    reads = asked.services.objects.reads
     wanted = listing.effective(most if max_points is None else max_points, most)
-    shown = await reads.call(reads.reader.history, found, metric, wanted, from_step, to_step)
+    shown = await asked.services.objects.history(found, metric, wanted, (from_step, to_step))
     steps = [
         {"step": point.step, "value": plain(point.value), "timestamp": instant(point.timestamp)}
         for point in shown.points

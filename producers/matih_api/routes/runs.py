@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
-from matih_api import listing, runs
+from matih_api import comparing, listing, runs
 from matih_api.asking import Asked
 from matih_api.auth.principal import Role
 from matih_api.events import LoggedMetric
 from matih_api.experiments import find as find_experiment
 from matih_api.models.common import STATUS_WORDS, MlflowStatus, status_word
+from matih_api.models.comparison import ComparisonResponse
 from matih_api.models.v1 import (
     BATCH_MAX,
     BatchIn,
+    CompareIn,
     EndedOut,
     LoggedOut,
     MetricsIn,
@@ -66,6 +70,13 @@ async def many(
     page = await listing.runs(asked.services.objects, {tenant}, query)
     shown = [run(one, page_of(asked, one), include is not None) for one in page.items]
     return answer({"runs": shown, "total": page.total, "limit": used, "offset": offset})
+
+
+@router.post("/compare", response_model=ComparisonResponse)
+async def compare(asked: Asked, body: CompareIn) -> Response:
+    """Compare runs of one tenant, of one experiment or several: the answer is that of the ml family's compare."""
+    found = await comparing.compare_runs(asked, body)
+    return Response(await asyncio.to_thread(msgspec.json.encode, found), media_type="application/json")
 
 
 @router.get("/{id}", response_model=RunOut)
