@@ -14,6 +14,7 @@ from matih_api.admission import Admission
 from matih_api.auth.opening import make_authenticator
 from matih_api.auth.settings import auth_settings
 from matih_api.comparison.importance import warm_up
+from matih_api.document import completed
 from matih_api.errors import add_handlers
 from matih_api.events import Numbers
 from matih_api.guard.fairness import Fairness
@@ -93,6 +94,7 @@ def build(
     for router in (runs.router, experiments.router, ml.router, gateway.router, health.router):
         app.include_router(router)
     add_handlers(app)
+    completed(app.openapi())
     fairness = Fairness(allowed, counted.refused)
     app.add_middleware(Identify, authenticator=authenticator, quotas=counter, fairness=fairness, tenant=settings.tenant)
     return app

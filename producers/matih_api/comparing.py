@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matih_api.asking import Asking
-    from matih_api.models.v1 import CompareIn
+    from matih_api.models.v1 import CompareIn, CompareRunsIn
     from matih_api.objects import Objects
     from matih_tracking.reading.views import ExperimentView, RunView
 
@@ -42,17 +42,15 @@ async def compare(asked: Asking, home: ExperimentView, body: CompareIn) -> dict[
     return await _answer(table, body, home.tags)
 
 
-async def compare_runs(asked: Asking, body: CompareIn) -> dict[str, Any]:
+async def compare_runs(asked: Asking, body: CompareRunsIn) -> dict[str, Any]:
     """The body of the answer for runs of one tenant, of one experiment or several.
 
     Which metric stands first, and which direction is better, an experiment's tags say only if all are of that one.
 
     Raises:
-        Problem: 422, no runs are named, or the goal is none; 404, some are not there: it lists them; 400, they are of
+        Problem: 422, the goal is none; 404, some are not there: it lists them; 400, they are of
             several tenants; 503.
     """
-    if body.run_ids is None:
-        raise invalid("which runs?", FieldError(("body", "run_ids"), "name the runs to compare"))
     objects, tenants = asked.services.objects, asked.tenants
     wanted = list(dict.fromkeys(map(plain, body.run_ids)))
     await objects.must_be_fresh()

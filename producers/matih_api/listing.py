@@ -78,6 +78,18 @@ async def new_runs(objects: Objects, tenants: Collection[str] | None, experiment
     )
 
 
+async def runs_named(objects: Objects, home: ExperimentView, name: str) -> list[RunView]:
+    """The runs of an experiment that have exactly this name and are not deleted, as `RunReader.runs_named`.
+
+    Raises:
+        Problem: 503.
+    """
+    new = await new_runs(objects, {home.tenant_id}, home.experiment_id)
+    stored = await objects.reads.call(objects.reads.reader.runs_named, home, name) if home.mlflow_id else []
+    there = {run.run_id: run for run in [*new, *map(objects.folded, stored)]}
+    return [run for run in there.values() if run.name == name and run.stage == "active"]
+
+
 async def _changed_runs(objects: Objects, tenants: Collection[str] | None) -> list[tuple[RunView | None, RunView]]:
     """The runs that events make or change: as they are in MLflow, and as they are."""
     pending = objects.pendings.overlay.runs(tenants)[-PENDING_MAX:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from matih_api import events as making
-from matih_api import experiments
+from matih_api import experiments, listing
 from matih_api.auth.principal import Role
 from matih_api.pending.pendings import RunFacts
 from matih_api.problems import Problem, not_found
@@ -87,14 +87,14 @@ async def find_in(asked: Asking, home: ExperimentView, which: str) -> RunView:
     found = await objects.run({home.tenant_id}, which)
     if found is not None and found.experiment_id == home.experiment_id:
         return found
-    named = await objects.reads.call(objects.reads.reader.runs_named, home, which) if home.mlflow_id else []
+    named = await listing.runs_named(objects, home, which)
     if len(named) > 1:
         candidates = [run.run_id for run in named]
         detail = f"{len(named)} runs are called {which[:80]!r}: name one by its id: {', '.join(candidates)}"
         raise Problem(409, "ambiguous-run", detail, members={"candidates": candidates})
     if not named:
         raise not_found(WHAT, which)
-    return objects.folded(named[0])
+    return named[0]
 
 
 async def facts(asked: Asking, which: str) -> RunFacts:

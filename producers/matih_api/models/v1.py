@@ -257,6 +257,12 @@ class CompareIn(Strict):
     goal: str | None = None
 
 
+class CompareRunsIn(CompareIn):
+    """Which runs of one tenant to compare, by what."""
+
+    run_ids: list[str] = Field(min_length=1, max_length=BATCH_MAX)
+
+
 class ProblemOut(BaseModel):
     """An error, as RFC 9457 has it."""
 

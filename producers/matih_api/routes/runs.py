@@ -20,7 +20,7 @@ from matih_api.models.comparison import ComparisonResponse
 from matih_api.models.v1 import (
     BATCH_MAX,
     BatchIn,
-    CompareIn,
+    CompareRunsIn,
     EndedOut,
     LoggedOut,
     MetricsIn,
@@ -73,7 +73,7 @@ async def many(
 
 
 @router.post("/compare", response_model=ComparisonResponse)
-async def compare(asked: Asked, body: CompareIn) -> Response:
+async def compare(asked: Asked, body: CompareRunsIn) -> Response:
     """Compare runs of one tenant, of one experiment or several: the answer is that of the ml family's compare."""
     found = await comparing.compare_runs(asked, body)
     return Response(await asyncio.to_thread(msgspec.json.encode, found), media_type="application/json")
