@@ -17,7 +17,7 @@ from tests.waiting import until
 
 from matih_tracking.reading.errors import ReadsUnavailable
 from matih_tracking.reading.queries import ExperimentQuery, RunQuery
-from matih_tracking.reading.sql import SqlReader
+from matih_tracking.reading.sql import SqlReader, engines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +86,17 @@ def test_a_server_that_refuses() -> None:
         pass
     with closing(SqlReader(uri(port), TIMEOUT_S)) as reader:
         assert f"postgresql://tracker:***@127.0.0.1:{port}/mlflow: no connection" in refusal(reader)
+
+
+def test_passwords_in_the_query_are_not_told() -> None:
+    with listening(1) as port:
+        pass
+    url = sa.make_url(f"postgresql://tracker@127.0.0.1:{port}/mlflow")
+    query = {"password": SECRET, "sslpassword": f"{SECRET}-too", "sslmode": "prefer"}
+    address = url.set(query=query)
+    assert engines.secrets(address.set(password="p")) == (f"{SECRET}-too", SECRET, "p")
+    with closing(SqlReader(address.render_as_string(hide_password=False), TIMEOUT_S)) as reader:
+        assert f"postgresql://tracker@127.0.0.1:{port}/mlflow: no connection" in refusal(reader)
 
 
 def test_a_server_that_says_nothing() -> None:

@@ -77,6 +77,10 @@ def test_a_database_without_mlflows_tables_says_what_makes_them(tmp_path: Path, 
     [
         ("postgresql://127.0.0.1:1/mlflow", "no connection"),
         ("postgresql://me:secret@no-such-host.invalid/mlflow", "no connection"),
+        (
+            "postgresql://me@127.0.0.1:1/mlflow?password=secret&sslpassword=secret&sslmode=prefer",
+            "mlflow.sslmode=prefer: no c",
+        ),
         ("sqlite:////no/such/folder/mlflow.db", "can't be opened"),
     ],
 )

@@ -46,7 +46,7 @@ class Database:
         self.is_postgres = url.get_backend_name() == "postgresql"
         self.where = engines.where(url)
         self._timeout = timeout
-        self._secret = url.password
+        self._secrets = engines.secrets(url)
         self._deadlines = Deadlines()
         self._engine = engines.postgres(url, timeout) if self.is_postgres else engines.sqlite(url, timeout)
 
@@ -119,7 +119,8 @@ class Database:
         if why is None:
             return
         told = " ".join(str(of_driver).split())
-        told = told.replace(self._secret, "***") if self._secret else told
+        for secret in self._secrets:
+            told = told.replace(secret, "***")
         unavailable = ReadsUnavailable(f"MLflow's database {self.where}: {why}: {told}")
         if not given_up and isinstance(error, DBAPIError) and error.connection_invalidated:
             raise _BrokenOff(unavailable) from error

@@ -51,6 +51,13 @@ def where(url: sa.URL) -> str:
     return url.set(query={}, drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
 
+def secrets(url: sa.URL) -> tuple[str, ...]:
+    """All passwords that the address holds: libpq takes some in the query too (`password`, `sslpassword`)."""
+    queried = [value for name, value in url.normalized_query.items() if "password" in name.lower()]
+    found = {url.password or "", *(one for values in queried for one in values)}
+    return tuple(sorted(found - {""}, key=len, reverse=True))
+
+
 def postgres(url: sa.URL, timeout: float) -> sa.Engine:
     """Connections for a server's threads; some are kept."""
     engine = sa.create_engine(

@@ -27,7 +27,7 @@ class Database:
 
     Attributes:
         is_postgres: else it is SQLite, which has one writer.
-        where: the database's address without its password, for people.
+        where: the database's address without its passwords, for people.
     """
 
     def __init__(self, address: Callable[[], str], timeout: float) -> None:
@@ -46,7 +46,7 @@ class Database:
         url = sa.make_url(uri)
         self._uri = uri
         self.is_postgres = url.get_backend_name() == "postgresql"
-        self.where = url.render_as_string(hide_password=True)
+        self.where = _without_passwords(url)
         self._engine = _postgres(url, self._timeout) if self.is_postgres else _sqlite(url, self._timeout)
 
     @contextmanager
@@ -105,6 +105,12 @@ class Database:
 
     def _watched(self, connection: sa.Connection) -> AbstractContextManager[Watch | None]:
         return watched(connection, 2 * self._timeout) if self.is_postgres else nullcontext()
+
+
+def _without_passwords(url: sa.URL) -> str:
+    """The address for people: libpq takes passwords in the query too (`password`, `sslpassword`)."""
+    secret = [name for name in url.query if "password" in name.lower()]
+    return url.difference_update_query(secret).render_as_string(hide_password=True)
 
 
 def _postgres(url: sa.URL, timeout: float) -> sa.Engine:
