@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from matih_api.admission import Admission
-from matih_api.auth.opening import make_authenticator
+from matih_api.auth.opening import is_open, make_authenticator
 from matih_api.auth.settings import auth_settings
 from matih_api.comparison.importance import warm_up
 from matih_api.document import completed
@@ -58,9 +58,10 @@ def create() -> App:
     Raises:
         InvalidSettings: a setting is wrong.
     """
-    settings, limits, metrics = api_settings(), limit_settings(), Metrics()
-    app = build(settings, kafka_settings(), make_authenticator(auth_settings()), quota_settings(), metrics)
-    return guarded(app, limits, metrics, settings.max_body_bytes, (EVENT_BATCHES,))
+    settings, limits, metrics, auth = api_settings(), limit_settings(), Metrics(), auth_settings()
+    app = build(settings, kafka_settings(), make_authenticator(auth), quota_settings(), metrics)
+    hosts = auth.allowed_hosts if is_open(auth) else None
+    return guarded(app, limits, metrics, settings.max_body_bytes, (EVENT_BATCHES,), hosts)
 
 
 def build(

@@ -29,6 +29,8 @@ class AuthSettings(BaseSettings):
         api_jwt_role_claim: the claim that names the role where the tenant claim does not; reader if it is absent.
         api_jwt_actor_claim: the claim with the name for events and logs; one that its bearer can't choose.
         api_open: where the API may listen while nobody has to log in (no tokens, no JWKS): `loopback`, or `anywhere`.
+        api_allowed_hosts: while nobody has to log in, the names of this server, separated by commas, besides localhost
+            and addresses: requests for other names, and writes by pages of other sites, are refused; `*` lets all pass.
     """
 
     model_config = SettingsConfigDict(
@@ -44,6 +46,7 @@ class AuthSettings(BaseSettings):
     api_jwt_role_claim: str = Field(default="role", min_length=1)
     api_jwt_actor_claim: str = Field(default="sub", min_length=1)
     api_open: Literal["loopback", "anywhere"] = "loopback"
+    api_allowed_hosts: str = ""
 
     @field_validator("api_jwks_url")
     @classmethod
@@ -73,6 +76,11 @@ class AuthSettings(BaseSettings):
     def audiences(self) -> tuple[str, ...]:
         """What `aud` may be."""
         return tuple(one.strip() for one in (self.api_jwt_audience or "").split(",") if one.strip())
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """The server's own names."""
+        return frozenset(one.strip().lower() for one in self.api_allowed_hosts.split(",")) - {""}
 
     @property
     def tokens_path(self) -> Path:
