@@ -12,6 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
+from matih_api.app import create
+from matih_api.auth.opening import is_open, open_mode_refusal
+from matih_api.auth.settings import AuthSettings, auth_settings
+from matih_api.guard.settings import LimitSettings, QuotaSettings
+from matih_api.settings import ApiSettings, api_settings
 from matih_console import commands
 from matih_kafka.settings import KafkaSettings
 from matih_workers.settings import WorkerSettings
@@ -27,23 +32,27 @@ FOREIGN = {
     "minio": r"MINIO_ROOT_(USER|PASSWORD)_FILE",
     "mlflow": r"MATIH_PUBLIC_HOST|MLFLOW_(S3_ENDPOINT_URL|DISABLE_TELEMETRY|SERVER_ENABLE_JOB_EXECUTION)",
 }
-OF_COMPOSE = {"MATIH_PUBLIC_HOST", "MATIH_BIND", "MATIH_EVENTS_TOPIC"}
+OF_COMPOSE = {"MATIH_PUBLIC_HOST", "MATIH_BIND", "MATIH_EVENTS_TOPIC", "MATIH_API_PROCESSES"}
+CLASSES = (KafkaSettings, WorkerSettings, ApiSettings, AuthSettings, LimitSettings, QuotaSettings)
+PORTS = {"worker": "MATIH_WORKER_PORT", "api": "MATIH_API_PORT"}
+GUIDE = (ROOT / "docs/guides/team-server.md").read_text(encoding="utf-8")
 
 
 def settings() -> set[str]:
-    """Every variable that the worker and the Kafka room read."""
+    """Every variable that the worker, the API and the Kafka room read."""
     found = set()
-    for kind, prefix in ((KafkaSettings, "KAFKA_"), (WorkerSettings, "MATIH_")):
+    for kind in CLASSES:
         for name, field in kind.model_fields.items():
             alias = field.validation_alias
-            choices = getattr(alias, "choices", [alias] if alias else [f"{prefix}{name}".upper()])
+            own = f"{kind.model_config['env_prefix']}{name}".upper()
+            choices = getattr(alias, "choices", [alias] if alias else [own])
             found |= {choice for choice in choices if str(choice).isupper()}
     return found
 
 
 def test_the_services_are_those_of_the_guide() -> None:
-    assert set(SERVICES) == {"kafka", "postgres", "minio", "mlflow", "topics", "worker"}
-    assert set(OURS) == {"topics", "worker"}
+    assert set(SERVICES) == {"kafka", "postgres", "minio", "mlflow", "topics", "worker", "api"}
+    assert set(OURS) == {"topics", "worker", "api"}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -59,9 +68,8 @@ def test_every_other_variable_is_known_to_its_image(name: str) -> None:
 def test_what_the_file_asks_of_the_user_stands_in_the_guide() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     assert set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", text)) == OF_COMPOSE
-    guide = (ROOT / "docs/guides/team-server.md").read_text(encoding="utf-8")
-    assert all(f"| {variable} |" in guide for variable in OF_COMPOSE)
-    assert all(f"secrets/{name}" in guide for name in COMPOSE["secrets"])
+    assert all(f"| {variable} |" in GUIDE for variable in OF_COMPOSE)
+    assert all(f"secrets/{name}" in GUIDE for name in COMPOSE["secrets"])
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -88,7 +96,7 @@ def test_the_images_are_built_of_pinned_ones_as_nobody_special(path: str) -> Non
 def test_no_secret_stands_in_the_file() -> None:
     for name, service in SERVICES.items():
         for variable, value in service["environment"].items():
-            if re.search("PASSWORD|SECRET|STORE_URI|ROOT_USER", variable):
+            if re.search("PASSWORD|SECRET|STORE_URI|TRACKING_URI|ROOT_USER", variable):
                 assert variable.endswith("_FILE"), (name, variable)
                 assert value.startswith("/run/secrets/")
                 assert Path(value).name in service["secrets"]
@@ -110,8 +118,10 @@ def test_every_server_is_watched_and_restarted(name: str) -> None:
 
 
 def test_health_checks_ask_the_port_that_is_served() -> None:
-    worker = SERVICES["worker"]
-    assert f":{worker['environment']['MATIH_WORKER_PORT']}/healthz" in worker["healthcheck"]["test"][-1]
+    for name, variable in PORTS.items():
+        port = SERVICES[name]["environment"][variable]
+        assert f":{port}/healthz" in SERVICES[name]["healthcheck"]["test"][-1]
+        assert [place.rpartition(":")[2] for place in SERVICES[name]["ports"]] == [port]
     assert "--port 5000" in SERVICES["mlflow"]["command"][0]
     assert ":5000/health'" in SERVICES["mlflow"]["healthcheck"]["test"][-1]
 
@@ -133,6 +143,41 @@ def test_the_commands_are_ours(name: str) -> None:
     assert done.returncode == 0
 
 
+def environment_of(name: str, kept: Path) -> dict[str, str]:
+    """The service's variables with its own folder in place of the container's."""
+    found = {key: str(value) for key, value in SERVICES[name]["environment"].items() if not str(value).startswith("$")}
+    return {key: value.replace("/var/lib/matih", str(kept)) for key, value in found.items()}
+
+
+def matih(words: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "matih_console.main", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_api_does_not_start_without_tokens_and_the_guides_commands_make_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store_uri"
+    store.write_text("postgresql://mlflow:secret@postgres/mlflow")
+    environment = environment_of("api", tmp_path) | {"MATIH_API_TRACKING_URI_FILE": str(store)}
+    refused = matih(["api"], environment)
+    assert refused.returncode == 2
+    assert f"{tmp_path}/tokens.json" in refused.stderr
+    told = re.findall(r"docker compose run --rm --no-deps (?:-T )?api (tenants [^)\n]+)", GUIDE)
+    assert len(told) == 2
+    for words in told:
+        done = matih(words.split(), environment)
+        assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"matih_[0-9a-f]{16}_\S{43}\n", done.stdout)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings = api_settings()
+    assert settings.tracking_uri == store.read_text()
+    assert not is_open(auth_settings())
+    assert open_mode_refusal(settings.host, auth_settings().api_open) is not None  # had there been no tokens
+    create()
+
+
 def test_mlflow_has_the_options() -> None:
     text = subprocess.run(
         [sys.executable, "-m", "mlflow", "server", "--help"], capture_output=True, text=True, check=True
@@ -146,7 +191,7 @@ def test_mlflow_is_the_release_that_the_tests_run_with() -> None:
     release = re.search(r"^mlflow==(\S+)", (ROOT / "requirements/dev.txt").read_text(encoding="utf-8"), re.MULTILINE)
     assert release is not None
     assert SERVICES["mlflow"]["image"] == f"matih-mlflow:{release[1]}"
-    for lock in ("mlflow", "worker"):
+    for lock in ("mlflow", "servers"):
         assert f"mlflow=={release[1]} " in (ROOT / f"requirements/{lock}.txt").read_text(encoding="utf-8")
 
 
