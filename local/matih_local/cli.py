@@ -32,7 +32,7 @@ HomeOption = Annotated[
 
 local = typer.Typer(
     add_completion=False,
-    help="Kafka, PostgreSQL, MLflow's server and the worker on this machine, with their data kept in MATIH_HOME.",
+    help="Kafka, PostgreSQL, MLflow, the worker and the REST API on this machine, with their data kept in MATIH_HOME.",
 )
 
 

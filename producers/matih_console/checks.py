@@ -44,7 +44,7 @@ def load() -> dict[str, Check]:
         try:
             bring: Callable[[], Mapping[str, Check]] = getattr(importlib.import_module(module), function)
             found |= bring()
-        except ModuleNotFoundError as error:  # noqa: PERF203 - there are three
+        except ModuleNotFoundError as error:  # noqa: PERF203 - there are four
             if (error.name or "").startswith("matih_"):
                 raise
             missing = Finding("skipped", f"{error.name} is not installed", f"pip install '{DISTRIBUTION}[{name}]'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -70,5 +71,7 @@ def test_the_demo_proves_itself(home: Path) -> None:
     assert report["log_call_p99_us"] >= report["log_call_p50_us"] > 0
     assert report["to_mlflow_p50_ms"] > 0
     assert report["ui_url"].startswith("http://127.0.0.1:")
+    assert [one["lifecycle_stage"] for one in report["api_answer"]["experiments"]] == ["active"]
+    assert re.fullmatch(r"curl -s 'http://127\.0\.0\.1:\d+/api/v1/experiments\?search=demo-\S+'", report["api_command"])
     assert "kill -9" in done.stderr
     until(lambda: not processes_of(home), "no process of the demo is left")

@@ -94,3 +94,9 @@ def test_data_folders_are_all_of_them(tmp_path):
     assert folders[0] == tmp_path / "home"
     assert any(system.postgres.folder.is_relative_to(folder) for folder in folders)
     assert all(isinstance(folder, Path) for folder in folders)
+
+
+def test_the_api_waits_for_what_it_needs_only_and_is_stopped_before_what_it_reads(tmp_path):
+    api = LocalSystem(tmp_path / "home").api
+    assert set(api.needs) == {"kafka", "postgres"}
+    assert set(api.uses) == {"mlflow", "worker"}

@@ -7,9 +7,12 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import urllib.request
+from datetime import datetime, timezone
 from pathlib import Path
 
+import httpx
 import psutil
 import psycopg
 import pytest
@@ -17,6 +20,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from tests.local.shell import Matih, alive
 from tests.waiting import until
 
+from matih_api.auth.editing import with_tenant
+from matih_api.auth.token_file import change
 from matih_kafka.admin import check_topics, create_topics
 from matih_kafka.settings import KafkaSettings
 from matih_local.cache import cache_folder
@@ -131,13 +136,15 @@ def test_the_topics_are_those_of_the_catalogue_and_the_brokers_log_is_not_empty(
 
 def test_env_is_what_a_shell_takes(system, parts):
     script = (
-        'eval "$1" && printf "%s\\n" "$KAFKA_BOOTSTRAP_SERVERS" "$MLFLOW_TRACKING_URI" "$MATIH_SPOOL_DIR" "$MATIH_HOME"'
+        'eval "$1" && printf "%s\\n" '
+        '"$KAFKA_BOOTSTRAP_SERVERS" "$MLFLOW_TRACKING_URI" "$MATIH_API_URL" "$MATIH_SPOOL_DIR" "$MATIH_HOME"'
     )
     lines = system.run("env").stdout
     shell = ["/bin/sh", "-euc", script, "sh", lines]
     done = subprocess.run(shell, env={}, capture_output=True, text=True, check=True)
     home = str(system.home)
-    assert done.stdout.split("\n")[:-1] == [parts["kafka"]["url"], parts["mlflow"]["url"], f"{home}/spool", home]
+    servers = [parts[name]["url"] for name in ("kafka", "mlflow", "api")]
+    assert done.stdout.split("\n")[:-1] == [*servers, f"{home}/spool", home]
 
 
 def test_nobody_else_can_look_into_the_home(system, parts):
@@ -146,7 +153,7 @@ def test_nobody_else_can_look_into_the_home(system, parts):
         assert path.lstat().st_mode & 0o77 == 0 or path.is_symlink(), path
 
 
-@pytest.mark.parametrize("name", ["mlflow", "worker", "postgres"])
+@pytest.mark.parametrize("name", ["mlflow", "worker", "postgres", "api"])
 def test_a_crash_is_seen_restarted_and_told(system, parts, name):
     before = parts[name]
     os.kill(before["pid"], signal.SIGKILL)
@@ -157,6 +164,37 @@ def test_a_crash_is_seen_restarted_and_told(system, parts, name):
     assert all(part["restarts"] == parts[other]["restarts"] for other, part in system.parts().items() if other != name)
     assert f"{name}: restarting (it was killed by SIGKILL)" in (system.home / "logs" / "supervisor.log").read_text()
     Data(parts).write(f"after {name}")
+
+
+def status_of(parts, token=None):
+    """What the API answers to somebody who asks for the list."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    return httpx.get(f"{parts['api']['url']}/api/v1/experiments", headers=headers, timeout=20).status_code
+
+
+def test_the_homes_tokens_are_the_apis_once_it_starts_again(system, parts):
+    assert status_of(parts) == 200
+    tokens = system.home / "tokens.json"
+    try:
+        change(tokens, lambda file: with_tenant(file, "churn", datetime.now(timezone.utc)))
+        environment = {**os.environ, "MATIH_HOME": str(system.home)}
+        command = [sys.executable, "-m", "matih_console.main", "tenants", "token", "churn:reader"]
+        made = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        kill(system, "api")
+        assert (status_of(parts), status_of(parts, made.stdout.strip())) == (401, 200)
+    finally:
+        tokens.unlink()
+    kill(system, "api")
+    assert status_of(parts) == 200
+
+
+def kill(system, name):
+    """Kills a part, and waits until it runs again."""
+    before = system.parts()[name]
+    os.kill(before["pid"], signal.SIGKILL)
+    until(
+        lambda: (part := system.parts()[name])["state"] == "running" and part["pid"] != before["pid"], f"{name} is back"
+    )
 
 
 def test_down_and_up_keep_all_data_and_all_ports(system, parts):

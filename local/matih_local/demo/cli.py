@@ -61,7 +61,9 @@ def _end_in_good_order(number: int, _: FrameType | None) -> None:
 def _run(system: LocalSystem, console: Console, began: float) -> Result:
     downloads.fetch()
     forks.prepare()
-    console.print(f"starting Kafka, PostgreSQL, MLflow and the worker; their logs: {system.home.path / 'logs'}")
+    console.print(
+        f"starting Kafka, PostgreSQL, MLflow, the worker and the API; their logs: {system.home.path / 'logs'}"
+    )
     system.start()
     console.print(f"ready after {time.monotonic() - began:.0f} s: MLflow's page is {system.mlflow.url}")
     folder = system.home.path / "training"
@@ -80,11 +82,12 @@ def _environment(system: LocalSystem) -> dict[str, str]:
 def _print(result: Result, console: Console) -> None:
     console.print(table(result))
     for line in problems(result):
-        console.print(f"[red]{line}[/]")
+        console.print(line, style="red", markup=False)
     verdict = (
         "[green]nothing lost, nothing twice, nothing else[/]" if result.holds else "[red]this is not as it should be[/]"
     )
     console.print(verdict)
+    console.print(f"\n$ {result.api.command}\n{result.api.shown}", markup=False, soft_wrap=True)
     console.print(
         f"\nMLflow's page: {result.ui_url} (open while the demo runs: `make demo ARGS=--keep` keeps it)\n"
         f"logs: {result.logs}\n"

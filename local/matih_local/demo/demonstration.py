@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from matih_local.children import Child, Command, spawn
-from matih_local.demo import counts
+from matih_local.demo import api_call, counts
 from matih_local.demo.comparison import Comparison, compare
 from matih_local.demo.faults import VICTIMS, Outage, Stage
 from matih_local.demo.jobs import AT_A_TIME, PROBE, RANKS, Job, expected_status, ranks, sweep
@@ -171,4 +171,5 @@ class Demonstration:
             seconds=time.monotonic() - self.began,
             ui_url=self.system.mlflow.url,
             logs=os.fspath(self.system.home.path),
+            api=api_call.find_experiment(self.system.api.url, self.experiment),
         )

@@ -12,6 +12,7 @@ from matih_local.demo.ledger import percentile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matih_local.demo.api_call import ApiCall
     from matih_local.demo.comparison import Comparison
 
 SHOWN = 5
@@ -26,6 +27,7 @@ class Result:
         to_mlflow_ms: times from a log call until MLflow's API showed it, in ms.
         unexpected_ends: training processes that did not end as they should, with their exit code.
         seconds: from the command to the count.
+        api: one call of the REST API, really made.
     """
 
     comparison: Comparison
@@ -35,11 +37,12 @@ class Result:
     seconds: float
     ui_url: str
     logs: str
+    api: ApiCall
 
     @property
     def holds(self) -> bool:
         """Nothing lost, nothing twice, all as it should be."""
-        return self.comparison.holds and not self.unexpected_ends
+        return self.comparison.holds and not self.unexpected_ends and self.api.problem is None
 
     def as_json(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -60,6 +63,8 @@ class Result:
             "seconds": round(self.seconds, 1),
             "ui_url": self.ui_url,
             "logs": self.logs,
+            "api_command": self.api.command,
+            "api_answer": self.api.answer,
             "ok": self.holds,
         }
 
@@ -97,7 +102,7 @@ def problems(result: Result) -> list[str]:
     lines += found.wrong_values
     lines += [f"run {name}: status {what}" for name, what in found.wrong_statuses.items()]
     lines += [f"process {name} ended with exit code {code}" for name, code in result.unexpected_ends.items()]
-    return lines
+    return lines if result.api.problem is None else [*lines, result.api.problem]
 
 
 def _count(number: int) -> str:
