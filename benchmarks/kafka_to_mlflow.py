@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 from benchmarks.journal_to_kafka import PER_ENTRY, fresh_topic, ship_written, write
@@ -57,7 +57,18 @@ CASES = (
     Case("SQLite", 50, 300_000, 6.0),
     Case("HTTP", 1, 60_000, 0.9),
     Case("HTTP", 50, 300_000, 0.9),
+    Case("full", 1, 300_000, 5.0, 0.5),
+    Case("full", 50, 1_000_000, 5.0, 0.5),
 )
+FULL: Final = "full"
+"""The PostgreSQL cases on a table of 20 million rows: only if it is asked for, filling takes minutes."""
+FULL_RUNS: Final = 2_000
+FULL_POINTS: Final = 10_000
+FILL = """
+INSERT INTO metrics (key, value, timestamp, step, is_nan, run_uuid)
+SELECT 'loss', random(), 1700000000000 + step, step, false, md5('full' || run)
+FROM generate_series(%(first)s::int, %(last)s::int) run, generate_series(1, %(points)s) step
+"""
 
 
 def fill_topic(brokers: str, case: Case) -> tuple[KafkaSettings, int]:
@@ -183,6 +194,20 @@ def measure(brokers: str, uri: str, case: Case) -> None:
     print(text, flush=True)
 
 
+def fill_table(uri: str) -> None:
+    """Puts 20 million points into MLflow's table, of runs that are there."""
+    with psycopg.connect(uri.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO runs (run_uuid, name, source_type, status, start_time, lifecycle_stage, experiment_id) "
+            "SELECT md5('full' || run), 'full', 'UNKNOWN', 'FINISHED', 1, 'active', 0 FROM generate_series(1, %s) run",
+            (FULL_RUNS,),
+        )
+        for first in range(1, FULL_RUNS, 100):
+            connection.execute(FILL, {"first": first, "last": first + 99, "points": FULL_POINTS})
+        connection.execute("ANALYZE metrics")
+        print(f"filled with {connection.execute('SELECT count(*) FROM metrics').fetchone()} rows", flush=True)
+
+
 def main() -> None:
     """Prints one line per case; on servers of its own. A word given (`PostgreSQL`) chooses cases."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -195,10 +220,13 @@ def main() -> None:
             "PostgreSQL": system.postgres.url,
             "SQLite": f"sqlite:///{home}/bench.db",
             "HTTP": system.mlflow.url,
+            FULL: system.postgres.url,
         }
+        if FULL in words:
+            fill_table(uris[FULL])
         seconds_of_peer(uris["SQLite"])  # makes its tables
         for case in CASES:
-            if not words or case.name in words:
+            if case.name in words or (not words and case.name != FULL):
                 measure(system.kafka.url, uris[case.name], case)
 
 
