@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 TRAINER = Path(__file__).with_name("trainer.py")
 ARRIVAL_SECONDS = 90.0
+PARTS = ("mlflow", "worker")
+"""Of the system, with what they need."""
 
 
 class Pipe:

@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.loop.pipe import PARTS
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def kill(pipe: Pipe, victim: str) -> None:
         os.kill(pid, signal.SIGKILL)
     else:
         pipe.system.kill(victim)
-        pipe.system.start()
+        pipe.system.start(*PARTS)
 
 
 def statuses_when(trainer_killed: bool) -> dict[str, str]:

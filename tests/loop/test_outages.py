@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from tests.loop.pipe import PARTS
+
 if TYPE_CHECKING:
     from tests.loop.pipe import Pipe
 
@@ -17,7 +19,7 @@ def test_everything_down_from_the_first_line_on(pipe: Pipe) -> None:
     assert trainer.wait(60) == 0
     told = (pipe.folder / "trainer.log").read_text()
     assert "matih sync" in told
-    pipe.system.start()
+    pipe.system.start(*PARTS)
     sync = pipe.sync()
     assert sync.returncode == 0, (sync.stdout, sync.stderr)
     assert json.loads(sync.stdout.splitlines()[-1])["left"] == 0
