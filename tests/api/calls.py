@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import httpx
+import httpx
+from tests.waiting import until
 
 V1 = "/api/v1/experiments"
 RUNS = f"{V1}/runs"
 ML = "/api/v1/ml/experiments"
-SHOWN = 201
+SHOWN, ON_ITS_WAY = 201, 202
 
 
 class Calls:
@@ -77,9 +77,19 @@ def good(answer: httpx.Response) -> Any:
 
 
 def made(answer: httpx.Response) -> Any:
-    """The body of a 201: all servers are up, so it is to be seen at once."""
-    assert answer.status_code == SHOWN, answer.text
-    return answer.json()
+    """The body of a creation, once MLflow shows what was made: a slow machine answers 202 before that."""
+    assert answer.status_code in (SHOWN, ON_ITS_WAY), answer.text
+    found = answer.json()
+    if answer.status_code == SHOWN:
+        return found
+    url, headers = answer.request.url.join(answer.headers["location"]), answer.request.headers
+    tenant = {key: headers[key] for key in ("x-tenant-id",) if key in headers}
+    shown = until(lambda: _shown(httpx.get(url, headers=tenant, timeout=20).json()), f"{url} in MLflow")
+    return {key: shown.get(key, value) for key, value in found.items()}
+
+
+def _shown(found: Any) -> Any:
+    return found if found.get("artifact_location") or found.get("url") else None
 
 
 def problem(answer: httpx.Response, status: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -27,6 +27,13 @@ def http(api_url: str) -> Iterator[httpx.Client]:
     """A client of it that names no tenant."""
     with httpx.Client(base_url=api_url, timeout=20.0) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def untouched(http: httpx.Client) -> tuple[Calls, dict[str, Any]]:
+    """Calls and a run for requests that are refused: it stays as it is."""
+    calls = Calls(http, f"t-{os.urandom(5).hex()}")
+    return calls, calls.fresh_run()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.api.calls import ML, RUNS, V1, Calls, good, locs, made, problem
+from tests.waiting import until
 
 if TYPE_CHECKING:
     import httpx
@@ -210,10 +211,13 @@ def test_a_create_201_with_the_full_body_plus_location(calls: Calls) -> None:
     for path, body in ((V1, {"name": "a"}), (ML, {"name": "b"})):
         answer = calls.post(path, body)
         found = made(answer)
+        assert set(answer.json()) == set(found)
         assert answer.headers["location"].endswith(f"/{found['id']}")
         assert good(calls.get(answer.headers["location"]))["name"] == found["name"]
     answer = calls.post(RUNS, {"experiment_id": found["id"]})
     assert made(answer) == good(calls.get(answer.headers["location"]))
+    home = {"experiment_id": found["id"]}
+    until(lambda: calls.post(RUNS, home).status_code == 201, "a creation that is visible within 2 s")
 
 
 def test_log_202_and_with_wait_200_when_visible(calls: Calls) -> None:

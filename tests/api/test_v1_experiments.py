@@ -205,8 +205,9 @@ def test_patch_nothing_200_unchanged(calls: Calls) -> None:
 
 
 @pytest.mark.parametrize("bad", ["", " ", "x" * 256, "a\nb"])
-def test_patch_bad_names_422(calls: Calls, bad: str) -> None:
-    path = f"{V1}/{calls.experiment()['id']}"
+def test_patch_bad_names_422(untouched: tuple[Calls, dict[str, Any]], bad: str) -> None:
+    calls, run = untouched
+    path = f"{V1}/{run['experiment_id']}"
     assert locs(calls.patch(path, name=bad)) == [["query", "name"]]
     assert locs(calls.patch(path, {"name": bad})) == [["body", "name"]]
 

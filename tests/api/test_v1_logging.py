@@ -67,8 +67,8 @@ def test_log_batch_10_000_items_split_by_us(calls: Calls) -> None:
     assert history(calls, run, "m3", max_points=1000) == [(step, step * 10.0 + 3) for step in range(900)]
 
 
-def test_log_batch_more_than_10_000_items_422(calls: Calls) -> None:
-    run = calls.fresh_run()
+def test_log_batch_more_than_10_000_items_422(untouched: tuple[Calls, dict[str, Any]]) -> None:
+    calls, run = untouched
     metrics = [{"key": "m", "value": number, "step": number} for number in range(10_000)]
     body = {"metrics": metrics, "tags": [{"key": "a", "value": "b"}]}
     assert locs(calls.post(f"{RUNS}/{run['id']}/log-batch", body)) == [["body"]]
@@ -91,19 +91,18 @@ def test_log_batch_more_than_10_000_items_422(calls: Calls) -> None:
     ],
 )
 def test_log_batch_all_or_nothing_on_validation_with_the_index(
-    calls: Calls, part: str, item: dict[str, Any], where: str
+    untouched: tuple[Calls, dict[str, Any]], part: str, item: dict[str, Any], where: str
 ) -> None:
-    run = calls.fresh_run()
+    calls, run = untouched
     body: dict[str, Any] = {kind: [{"key": "a", "value": 1}] for kind in ("metrics", "params", "tags")}
     body[part] = [*body[part], item]
     assert locs(calls.post(f"{RUNS}/{run['id']}/log-batch", body)) == [["body", part, 1, where]]
-    calls.log(run, {"last": 1})
     shown = calls.shown(run)
-    assert (shown["metrics"], shown["params"], shown["tags"]) == ({"last": 1.0}, {}, {})
+    assert (shown["metrics"], shown["params"], shown["tags"]) == ({}, {}, {})
 
 
-def test_log_batch_one_param_key_with_two_values_422(calls: Calls) -> None:
-    run = calls.fresh_run()
+def test_log_batch_one_param_key_with_two_values_422(untouched: tuple[Calls, dict[str, Any]]) -> None:
+    calls, run = untouched
     body = {"params": [{"key": "lr", "value": 1}, {"key": "b", "value": 1}, {"key": "lr", "value": 2}]}
     assert locs(calls.post(f"{RUNS}/{run['id']}/log-batch", body)) == [["body", "params", 2]]
     assert calls.shown(run)["params"] == {}
@@ -126,22 +125,22 @@ def test_a_param_logged_again_keeps_its_first_value(calls: Calls) -> None:
         ("log-batch", {"metrics": [], "params": [], "tags": []}, ["body"]),
     ],
 )
-def test_empty_422(calls: Calls, call: str, body: Any, loc: list[str]) -> None:
-    run = calls.fresh_run()
+def test_empty_422(untouched: tuple[Calls, dict[str, Any]], call: str, body: Any, loc: list[str]) -> None:
+    calls, run = untouched
     assert locs(calls.post(f"{RUNS}/{run['id']}/{call}", body)) == [loc]
 
 
 @pytest.mark.parametrize("bad", ["high", "0.5", "", None, True, [1], {"a": 1}, 10**400])
-def test_log_metrics_non_numeric_422(calls: Calls, bad: Any) -> None:
-    run = calls.fresh_run()
+def test_log_metrics_non_numeric_422(untouched: tuple[Calls, dict[str, Any]], bad: Any) -> None:
+    calls, run = untouched
     answer = calls.post(f"{RUNS}/{run['id']}/log-metrics", {"metrics": {"ok": 1, "loss": bad}})
     assert locs(answer) == [["body", "metrics", "loss"]]
     assert calls.shown(run)["metrics"] == {}
 
 
 @pytest.mark.parametrize("bad", [2**63, -(2**63) - 1, 1.5, "one", None, True])
-def test_log_metrics_step_outside_int64_422(calls: Calls, bad: Any) -> None:
-    run = calls.fresh_run()
+def test_log_metrics_step_outside_int64_422(untouched: tuple[Calls, dict[str, Any]], bad: Any) -> None:
+    calls, run = untouched
     answer = calls.post(f"{RUNS}/{run['id']}/log-metrics", {"metrics": {"loss": 1}, "step": bad})
     assert locs(answer) == [["body", "step"]]
 
@@ -155,8 +154,8 @@ def test_log_metrics_steps_at_the_ends_of_int64(calls: Calls) -> None:
 
 
 @pytest.mark.parametrize("bad", [-1, 2**63, 0.5, "now", True])
-def test_log_metrics_timestamp_below_0_422(calls: Calls, bad: Any) -> None:
-    run = calls.fresh_run()
+def test_log_metrics_timestamp_below_0_422(untouched: tuple[Calls, dict[str, Any]], bad: Any) -> None:
+    calls, run = untouched
     answer = calls.post(f"{RUNS}/{run['id']}/log-metrics", {"metrics": {"loss": 1}, "timestamp": bad})
     assert locs(answer) == [["body", "timestamp"]]
 
