@@ -67,6 +67,10 @@ class Asking:
             raise not_found(what, which)
         return next(iter(tenants))
 
+    def has_worked(self) -> None:
+        """What follows is waiting: the request's slot is somebody else's from now on."""
+        self.request.state.release_slot()
+
     async def author(self, tenant: str) -> Author:
         """Who writes, with the request's key if it has one.
 

@@ -15,6 +15,7 @@ from matih_schemas import events
 from matih_schemas.events import EntryGroup, Pair, TrackingEvent
 from matih_schemas.identity import new_producer_id
 from matih_schemas.limits import EVENT_MAX_BYTES, METRICS_PER_EVENT
+from matih_schemas.tags import is_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -93,7 +94,8 @@ def run_created(
     description: str,
     tags: Mapping[str, str],
 ) -> TrackingEvent:
-    """A run begins, with this process as its owner."""
+    """A run begins, with this process as its owner; it makes its experiment if it comes to the worker first."""
+    on_its_way = not experiment.mlflow_id
     return author.event(
         events.RunCreated(
             run_id=run_id,
@@ -106,8 +108,16 @@ def run_created(
             owner=True,
             description=description,
             tags=dict(tags),
+            experiment_description=experiment.description if on_its_way else "",
+            experiment_tags=_given(experiment.tags) if on_its_way else {},
+            artifact_location=(experiment.artifact_location or None) if on_its_way else None,
         )
     )
+
+
+def _given(stored: Mapping[str, str]) -> dict[str, str]:
+    """Without the tags that only the worker writes."""
+    return {key: value for key, value in stored.items() if not is_own(key)}
 
 
 def run_ended(author: Author, numbers: Numbers, run: RunFacts, status: events.Status) -> TrackingEvent:

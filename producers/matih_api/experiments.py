@@ -39,13 +39,17 @@ async def create(asked: Asking, payload: ExperimentCreated, tenant: str) -> Made
             event = author.event(payload)
             await services.writes.publish(author, [event])
             await _must_be_first(asked, tenant, payload, event.event_id)
-    seen = await services.objects.visible_experiment(tenant, payload.experiment_id, services.settings.visible_timeout)
+    asked.has_worked()
+    objects, made = services.objects, payload.experiment_id
+    seen = await objects.visible_experiment(tenant, made, services.settings.visible_timeout)
     if seen is not None:
-        return Made(services.objects.folded_experiment(seen), visible=True)
-    pending = services.objects.pending_experiment({tenant}, payload.experiment_id)
-    if pending is None:
-        raise not_found(WHAT, payload.experiment_id)
-    return Made(pending, visible=False)
+        return Made(objects.folded_experiment(seen), visible=True)
+    pending = objects.pending_experiment({tenant}, made)
+    # A repetition may come after all of it was applied: then MLflow alone has it.
+    found = pending or await objects.experiment({tenant}, made)
+    if found is None:
+        raise not_found(WHAT, made)
+    return Made(found, visible=pending is None)
 
 
 async def find(asked: Asking, which: str, role: Role) -> ExperimentView:
@@ -105,6 +109,7 @@ async def set_lifecycle(
                 await asked.services.writes.publish(author, [author.event(payload(found.experiment_id))])
         await asked.services.objects.must_be_fresh()
         if needed:
+            asked.has_worked()
             seconds = asked.services.settings.visible_timeout
             await asked.services.objects.visible_experiment(found.tenant_id, found.experiment_id, seconds, wanted)
     return asked.services.objects.folded_experiment(found)

@@ -49,7 +49,7 @@ class Identify:
             request.state.principal, request.state.actor = principal, principal.actor
             pays = payer(principal, request.headers.get(HEADER), _queried(scope), self._tenant)
             self._quotas.request(pays)
-            async with self._fairness.slot(pays):
+            async with self._fairness.slot(pays) as request.state.release_slot:
                 await self._app(scope, receive, send)
         except Problem as problem:
             await answer(request, problem)(scope, receive, send)

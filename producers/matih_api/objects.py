@@ -11,6 +11,7 @@ from matih_api.pending.pendings import RunFacts
 from matih_api.pending.points import with_pending
 from matih_api.problems import Problem, unavailable
 from matih_api.reads import is_outage
+from matih_schemas.events import RunDeleted, RunRestored
 from matih_schemas.identity import experiment_id
 from matih_tracking.reading.views import History
 
@@ -26,6 +27,8 @@ CATCH_UP_SECONDS: Final = 2.0
 POLL_SECONDS: Final = (0.02, 0.02, 0.03, 0.05, 0.08, 0.12)
 """How long between two looks whether something is visible; the last for ever."""
 
+WAITS_MAX: Final = 32
+"""So many requests wait to see what they wrote at a time, each asking MLflow again and again; others do not wait."""
 
 Seen = TypeVar("Seen")
 
@@ -46,6 +49,7 @@ class Objects:
         self.reads = reads
         self.pendings = pendings
         self._following = following
+        self._waits = 0
 
     async def experiment(self, tenants: Collection[str] | None, which: str) -> ExperimentView | None:
         """The experiment with this id.
@@ -85,17 +89,21 @@ class Objects:
             Problem: 503, Kafka can't be asked.
         """
         await self.must_be_fresh()
-        stored = None
+        given = self.pendings.overlay.experiment_named(tenant, name)
         try:
-            stored = await self.reads.call(self.reads.reader.experiment_named, tenant, name)
+            stored = await self._stored_experiment_named(tenant, name, given)
         except Problem as problem:
             if not is_outage(problem):
                 raise
-        renamed = self.pendings.overlay.experiment_named(tenant, name)
-        wanted = renamed or (stored.experiment_id if stored else experiment_id(tenant, name))
-        if stored is not None and stored.experiment_id != wanted:
-            stored = None
+            stored = self.pendings.met_experiment({tenant}, given) if given is not None else None
+        wanted = given or (stored.experiment_id if stored else experiment_id(tenant, name))
         return self._folded_experiment({tenant}, wanted, stored)
+
+    async def _stored_experiment_named(self, tenant: str, name: str, given: str | None) -> ExperimentView | None:
+        """The experiment that a pending event gives the name to, which MLflow may know by another one; else by name."""
+        if given is not None:
+            return await self.reads.call(self.reads.reader.experiment, {tenant}, given)
+        return await self.reads.call(self.reads.reader.experiment_named, tenant, name)
 
     async def run(self, tenants: Collection[str] | None, which: str) -> RunView | None:
         """The run with this id.
@@ -127,6 +135,7 @@ class Objects:
         except Problem as problem:
             found = self._folded_run(tenants, plain(which), None)
             met = RunFacts.of(found) if found is not None else self.pendings.run(plain(which), however_old=True)
+            met = met or self._deleted_unseen(tenants, plain(which))
             if met is None or not is_outage(problem):
                 raise
             return met
@@ -140,24 +149,43 @@ class Objects:
     async def visible_experiment(
         self, tenant: str, wanted: str, seconds: float, stage: str | None = None
     ) -> ExperimentView | None:
-        """Waits until MLflow shows the experiment, in this stage if one is given; None if it does not in time."""
+        """Waits until MLflow shows the experiment, in this stage if one is given.
+
+        None if it does not in time, or too many wait already.
+        """
 
         async def look() -> ExperimentView | None:
             found = await self.reads.call(self.reads.reader.experiment, {tenant}, wanted)
             return found if found is None or stage in (None, found.stage) else None
 
-        return await visible(look, seconds)
+        return await self._visible(look, seconds)
+
+    def _deleted_unseen(self, tenants: Collection[str] | None, run_id: str) -> RunFacts | None:
+        """A run of which no more is known than that somebody has deleted it."""
+        last = next((one for one in reversed(self.pendings.overlay.of(tenants, run_id)) if _lifecycle(one)), None)
+        if last is None or not isinstance(last.payload, RunDeleted):
+            return None
+        return RunFacts(run_id, last.tenant_id, "", deleted=True, attempt=None, start_time=0)
 
     async def visible_run(
         self, tenant: str, wanted: str, seconds: float, tag: str = "", least: int = 0
     ) -> RunView | None:
-        """Waits until MLflow shows the run, with a number of at least so much in a tag; None if it does not in time."""
+        """As `visible_experiment`: the run, with a number of at least so much in a tag."""
 
         async def look() -> RunView | None:
             found = await self.reads.call(self.reads.reader.run, {tenant}, wanted)
             return found if found is None or not tag or int(found.tags.get(tag, "-1")) >= least else None
 
-        return await visible(look, seconds)
+        return await self._visible(look, seconds)
+
+    async def _visible(self, look: Callable[[], Awaitable[Seen | None]], seconds: float) -> Seen | None:
+        if self._waits >= WAITS_MAX:
+            return None
+        self._waits += 1
+        try:
+            return await visible(look, seconds)
+        finally:
+            self._waits -= 1
 
     def pending_experiment(self, tenants: Collection[str] | None, wanted: str) -> ExperimentView | None:
         """The experiment as far as the topic alone says."""
@@ -241,6 +269,10 @@ async def visible(look: Callable[[], Awaitable[Seen | None]], seconds: float) ->
         except Problem:
             return None
     return None
+
+
+def _lifecycle(event: TrackingEvent) -> bool:
+    return isinstance(event.payload, RunDeleted | RunRestored)
 
 
 def dashed(which: str) -> str:

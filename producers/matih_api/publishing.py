@@ -77,7 +77,7 @@ class EventPublisher:
         Raises:
             Problem: 503, Kafka can't be reached or does not answer in time; 413, a record is too large for the topic.
         """
-        self._refuse_while_broken()
+        self.refuse_while_broken()
         try:
             futures = [self._publisher.send(record) for record in records]
         except BrokerUnavailable as error:
@@ -98,7 +98,12 @@ class EventPublisher:
                 return Problem(413, "event-too-large", str(error), errors=[where])
         return self._broken(str(next(iter(failures.values()))))
 
-    def _refuse_while_broken(self) -> None:
+    def refuse_while_broken(self) -> None:
+        """Returns if there is a connection on which all that was sent is answered so far.
+
+        Raises:
+            Problem: 503, there is none.
+        """
         if self._problem is not None:
             raise _refusal(self._problem)
         since = self._publisher.waiting_since

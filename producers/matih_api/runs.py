@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from matih_api import events as making
 from matih_api import experiments, listing
 from matih_api.auth.principal import Role
+from matih_api.objects import plain
+from matih_api.pending.fold import fold_run
 from matih_api.pending.pendings import RunFacts
 from matih_api.problems import Problem, not_found
 from matih_api.reads import is_outage
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from matih_api.asking import Asking
     from matih_api.events import LoggedMetric
+    from matih_schemas.events import TrackingEvent
     from matih_tracking.reading.views import ExperimentView, RunView
 
 WHAT = "run"
@@ -48,20 +51,29 @@ async def create(asked: Asking, experiment: str, name: str | None, description: 
         raise experiments.conflict(home, f"experiment {home.name!r} is deleted: restore it first")
     services, author = asked.services, await asked.author(home.tenant_id)
     run_id = author.id("run").hex
+    event = making.run_created(author, services.numbers, run_id, home, name or f"run-{run_id[:8]}", description, tags)
     async with services.writes.once(author) as needed:
         if needed:
-            event = making.run_created(
-                author, services.numbers, run_id, home, name or f"run-{run_id[:8]}", description, tags
-            )
             await services.writes.publish(author, [event])
-    seen = await services.objects.visible_run(home.tenant_id, run_id, services.settings.visible_timeout)
+    asked.has_worked()
+    objects = services.objects
+    seen = await objects.visible_run(home.tenant_id, run_id, services.settings.visible_timeout)
     if seen is not None:
-        return Made(services.objects.folded(seen), visible=True)
-    await services.objects.must_be_fresh()
-    pending = services.objects.pending_run({home.tenant_id}, run_id)
-    if pending is None:
+        return Made(objects.folded(seen), visible=True)
+    if needed:
+        return Made(objects.pending_run({home.tenant_id}, run_id) or first_view(event), visible=False)
+    # A repetition may come after all of it was applied: then MLflow alone has it.
+    found = await objects.run({home.tenant_id}, run_id)
+    if found is None:
         raise not_found(WHAT, run_id)
-    return Made(pending, visible=False)
+    return Made(found, visible=bool(found.mlflow_experiment_id))
+
+
+def first_view(event: TrackingEvent) -> RunView:
+    """A run as its creation alone says, for when Kafka has it and can't be asked for it just then."""
+    found = fold_run(None, [event])
+    assert found is not None
+    return found
 
 
 async def find(asked: Asking, which: str) -> RunView:
@@ -75,6 +87,21 @@ async def find(asked: Asking, which: str) -> RunView:
         raise not_found(WHAT, which)
     asked.may(found.tenant_id, Role.READER, WHAT, which)
     return found
+
+
+async def find_or_pending(asked: Asking, which: str) -> RunView:
+    """As `find`; while MLflow is away the run as the topic alone says.
+
+    Raises:
+        Problem: 404, 403; 503, MLflow is away, and the topic does not say.
+    """
+    try:
+        return await find(asked, which)
+    except Problem as problem:
+        pending = asked.services.objects.pending_run(asked.tenants, plain(which)) if is_outage(problem) else None
+        if pending is None:
+            raise
+    return pending
 
 
 async def find_in(asked: Asking, home: ExperimentView, which: str) -> RunView:
@@ -117,8 +144,6 @@ async def facts(asked: Asking, which: str) -> RunFacts:
 
 def unknown(tenant: str, which: str) -> RunFacts:
     """A run that can't be looked for: the worker judges what is written to it."""
-    from matih_api.objects import plain
-
     return RunFacts(plain(which), tenant, "", deleted=False, attempt=None, start_time=0)
 
 
@@ -140,14 +165,16 @@ async def log(
     if run.deleted:
         raise deleted(run)
     services, author = asked.services, await asked.author(run.tenant_id)
-    some = making.run_logged(author, services.numbers, run.run_id, metrics, params, tags)
     async with services.writes.once(author) as needed:
+        # Nothing is waited for between taking numbers and publishing: one run's numbers have to rise on the topic.
+        some = making.run_logged(author, services.numbers, run.run_id, metrics, params, tags)
         if needed:
             await services.writes.publish(author, some)
         else:
             some = services.objects.pending_again(run, some)
     if not wait or not some:
         return Logged(run, visible=wait)
+    asked.has_worked()
     mark, last = taken(some)
     seen = await services.objects.visible_run(run.tenant_id, run.run_id, services.settings.visible_timeout, mark, last)
     return Logged(run, visible=seen is not None)

@@ -89,6 +89,8 @@ class Writes:
             yield True
             return
         async with self._locks.setdefault(author.key.place, asyncio.Lock()):
+            # What a broken connection has sent may still arrive: only what is asked over the next one tells.
+            self._publisher.refuse_while_broken()
             await self._objects.must_be_fresh()
             seen = self._objects.pendings.keys.request(author.key)
             if seen is not None and seen != author.key.request:

@@ -41,6 +41,9 @@ class Follower(Protocol):
     def committed(self, partition: int, end: int) -> None:
         """The group has done everything before this offset."""
 
+    def made_anew(self) -> None:
+        """The topic is another one of the same name, or has lost its end: it is read again from its beginning."""
+
 
 class TopicFollowing:
     """Reads a topic from where a group is, and a little before, and then whatever comes.
@@ -72,6 +75,7 @@ class TopicFollowing:
         self._positions: dict[TopicPartition, int] = {}
         self._moved = asyncio.Event()
         self._connected = asyncio.Event()
+        self._anew = asyncio.Event()
         self._asking: asyncio.Task[Mapping[TopicPartition, int]] | None = None
         self._next: asyncio.Task[Mapping[TopicPartition, int]] | None = None
         self._refuse_until = 0.0
@@ -123,12 +127,22 @@ class TopicFollowing:
         if self._asker is None or self.problem is not None:
             raise asyncio.TimeoutError
         ends: Mapping[TopicPartition, int] = await self._asker.end_offsets(self._places)
+        if any(end < self._positions.get(place, 0) for place, end in ends.items()):
+            self._begin_anew()
+            raise asyncio.TimeoutError
         return ends
+
+    def _begin_anew(self) -> None:
+        self._note(f"topic {self._topic.name} ends before where it was read to: it was made anew, and is read again")
+        self._positions.clear()
+        self._follower.made_anew()
+        self._anew.set()
 
     async def _follow(self) -> None:
         self._asker, self._consumer = self._client(), self._client()
         await self._asker.start()
         await self._consumer.start()
+        self._anew.clear()
         starts = {place: await self._start_of(place) for place in self._places}
         self._consumer.assign(self._places)
         for place, start in starts.items():
@@ -137,9 +151,10 @@ class TopicFollowing:
         watching = asyncio.create_task(self._watch_group())
         try:
             self._note(None)
-            while not watching.done():
+            while not watching.done() and not self._anew.is_set():
                 await self._take(await self._consumer.getmany(timeout_ms=_POLL_MS))
-            await watching
+            if watching.done():
+                await watching
         finally:
             watching.cancel()
             await asyncio.wait([watching])
@@ -172,7 +187,7 @@ class TopicFollowing:
         return int((await self._asker.end_offsets([place]))[place])
 
     async def _take(self, batches: Mapping[TopicPartition, list[Any]]) -> None:
-        for place, records in batches.items():
+        for place, records in batches.items() if not self._anew.is_set() else ():
             self._follower.take(place.partition, records)
             self._positions[place] = await self._consumer.position(place)
         moved, self._moved = self._moved, asyncio.Event()

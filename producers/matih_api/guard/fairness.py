@@ -100,19 +100,29 @@ class Fairness:
         self._refused = refused
 
     @asynccontextmanager
-    async def slot(self, tenant: str) -> AsyncIterator[None]:
+    async def slot(self, tenant: str) -> AsyncIterator[Callable[[], None]]:
         """A slot for the time of the block. Hold it for work, not for waiting that costs the process nothing.
+
+        Gives what gives the slot back before the end; calling it again does nothing.
 
         Raises:
             Problem: 429, too many requests of the tenant wait already, or this one waited for too long.
         """
         if not self._slots.take(tenant):
             await self._wait(tenant)
+        held = True
+
+        def release() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._slots.release(tenant)
+                self._hand_on()
+
         try:
-            yield
+            yield release
         finally:
-            self._slots.release(tenant)
-            self._hand_on()
+            release()
 
     async def _wait(self, tenant: str) -> None:
         if self._slots.waiting(tenant) >= self._settings.waiting_per_tenant:

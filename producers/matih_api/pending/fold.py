@@ -1,7 +1,7 @@
 """What an experiment or a run is once the events that are not applied yet are: pure.
 
 The worker decides what MLflow holds; this says the same ahead of it, for whoever reads what was just acknowledged. An
-event that was applied meanwhile may be folded in once more: nothing changes by it.
+event that was applied meanwhile may be folded in once more: nothing changes by it, if those after it are too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from matih_schemas.status import StatusOrder, status_order
 from matih_tracking.reading.views import ExperimentView, MetricPoint, RunView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from matih_schemas.events import EntryGroup, TrackingEvent
 
@@ -102,8 +102,9 @@ def _run_made(view: RunView | None, event: TrackingEvent) -> RunView:
             artifact_uri=UNSEEN,
             tags={tags.RUN_ID: payload.run_id, tags.TENANT_ID: event.tenant_id, RUN_NAME: name},
         )
-    kept = {**view.tags, **stored} if payload.owner else {**stored, **view.tags}
-    named = payload.run_name if payload.owner and payload.run_name else view.name
+    new = payload.owner and _is_new(view.tags, payload.producer_id, payload.sequence)
+    kept = {**view.tags, **stored} if new else {**stored, **view.tags}
+    named = payload.run_name if new and payload.run_name else view.name
     return _with_status(replace(view, tags={**kept, RUN_NAME: named}, name=named), event, "RUNNING", None)
 
 
@@ -115,9 +116,17 @@ def _run_logged(view: RunView | None, event: TrackingEvent) -> RunView | None:
     for group in payload.groups:
         for pair in group.params:
             params.setdefault(pair.key, pair.value)
-        stored |= {pair.key: pair.value for pair in group.tags}
+        for pair in group.tags:
+            if pair.key not in stored or _is_new(stored, group.producer_id, group.first_sequence + pair.entry):
+                stored[pair.key] = pair.value
         _raise_latest(metrics, group)
     return replace(view, params=params, tags=stored, metrics=metrics)
+
+
+def _is_new(stored: Mapping[str, str], producer_id: str, sequence: int) -> bool:
+    """Whether this entry is not among those that the run's mark says are applied: those set no tags again."""
+    mark = stored.get(tags.applied(producer_id), "-1")
+    return not mark.lstrip("-").isdecimal() or sequence > int(mark)
 
 
 def _raise_latest(metrics: dict[str, MetricPoint], group: EntryGroup) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from matih_api.pending.fold import name_given
 from matih_schemas import codec
@@ -21,7 +21,7 @@ from matih_schemas.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from matih_schemas.events import TrackingEvent
 
@@ -52,7 +52,6 @@ class Pending:
     value: bytes
     event: TrackingEvent | None = None
     objects: tuple[str, ...] = ()
-    dropped: bool = False
 
     @property
     def size(self) -> int:
@@ -99,44 +98,45 @@ class Overlay:
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._objects: dict[str, deque[Pending]] = {}
-        self._partitions: dict[int, deque[Pending]] = {}
-        self._names: dict[tuple[str, str], str] = {}
-        self._stages: dict[str, deque[Pending]] = {}
-        self._logged: deque[Pending] = deque()
-        self._others: deque[Pending] = deque()
+        self.most = most
+        self._objects: dict[str, dict[Pending, None]] = {}
+        self._names: dict[tuple[str, str], dict[Pending, None]] = {}
+        self._stages: dict[str, dict[Pending, None]] = {}
+        self._partitions: dict[int, OrderedDict[Pending, None]] = {}
+        self._logged: OrderedDict[Pending, None] = OrderedDict()
+        self._others: OrderedDict[Pending, None] = OrderedDict()
         self.bytes = 0
         self._bytes_of_ours = 0
 
     @property
     def full(self) -> bool:
         """Whether what the API has acknowledged takes all the room: nothing more may be acknowledged."""
-        return self._bytes_of_ours >= self._most
+        return self._bytes_of_ours >= self.most
 
     def __len__(self) -> int:
         """How many events are kept."""
         return sum(map(len, self._partitions.values()))
 
+    def holds(self, partition: int) -> bool:
+        """Whether any event of the partition is kept."""
+        return bool(self._partitions.get(partition))
+
     def put(self, one: Pending) -> None:
         """Takes an event; those of a partition come in their order."""
-        self._partitions.setdefault(one.partition, deque()).append(one)
-        for object_id in one.objects:
-            self._objects.setdefault(object_id, deque()).append(one)
-        if one.event is not None and (name := name_given(one.event)) is not None:
-            self._names[one.tenant_id, name] = one.objects[-1]
-        if one.event is not None and isinstance(one.event.payload, ExperimentDeleted | ExperimentRestored):
-            self._stages.setdefault(one.object_id, deque()).append(one)
-        (self._logged if one.event is None else self._others).append(one) if not one.ours else None
+        self._partitions.setdefault(one.partition, OrderedDict())[one] = None
+        for places, key in self._places(one):
+            places.setdefault(key, {})[one] = None
+        if not one.ours:
+            (self._logged if one.event is None else self._others)[one] = None
         self.bytes += one.size
         self._bytes_of_ours += one.size if one.ours else 0
         self._make_room()
 
     def applied(self, partition: int, end: int) -> None:
         """All before this offset is in MLflow."""
-        waiting = self._partitions.get(partition, deque())
-        while waiting and waiting[0].offset < end:
-            self._drop(waiting.popleft())
+        waiting = self._partitions.get(partition)
+        while waiting and (first := next(iter(waiting))).offset < end:
+            self._drop(first)
 
     def of(self, tenants: Collection[str] | None, object_id: str) -> list[TrackingEvent]:
         """The events about an experiment or a run, as far as it is one of these tenants' (None: anybody's)."""
@@ -149,11 +149,12 @@ class Overlay:
 
     def experiment_named(self, tenant: str, name: str) -> str | None:
         """The experiment that an event gives this name to."""
-        return self._names.get((tenant, name))
+        kept = self._names.get((tenant, name))
+        return next(reversed(kept)).objects[-1] if kept else None
 
     def stage(self, tenant: str, experiment_id: str) -> Literal["active", "deleted"] | None:
         """What the latest event makes of the experiment: its runs go with it. None if there is no such event."""
-        for one in reversed(self._stages.get(experiment_id, ())):
+        for one in reversed(self._stages.get(experiment_id, {})):
             if one.tenant_id == tenant and one.event is not None:
                 return "deleted" if isinstance(one.event.payload, ExperimentDeleted) else "active"
         return None
@@ -171,35 +172,31 @@ class Overlay:
         for kept in self._partitions.values():
             for one in kept:
                 mine = tenants is None or one.tenant_id in tenants
-                if mine and not one.dropped and one.event is not None and wanted(one.event):
+                if mine and one.event is not None and wanted(one.event):
                     found[one.objects[which]] = None
         return list(found)
 
     def _make_room(self) -> None:
         for kept in (self._logged, self._others):
-            while kept and self.bytes > self._most:
-                self._drop(kept.popleft())
+            while kept and self.bytes > self.most:
+                self._drop(next(iter(kept)))
 
     def _drop(self, one: Pending) -> None:
-        if one.dropped:
-            return
-        one.dropped = True
+        del self._partitions[one.partition][one]
+        for places, key in self._places(one):
+            del places[key][one]
+            if not places[key]:
+                del places[key]
+        if not one.ours:
+            del (self._logged if one.event is None else self._others)[one]
         self.bytes -= one.size
         self._bytes_of_ours -= one.size if one.ours else 0
-        for object_id in one.objects:
-            kept = self._objects[object_id]
-            kept.remove(one)
-            if not kept:
-                del self._objects[object_id]
-        if one.event is not None and (name := name_given(one.event)) is not None:
-            self._forget_name(one, name)
-        if one in (stages := self._stages.get(one.object_id, ())):
-            stages.remove(one)  # type: ignore[union-attr]
-            if not stages:
-                del self._stages[one.object_id]
-        one.value, one.event = b"", None
 
-    def _forget_name(self, one: Pending, name: str) -> None:
-        """Unless a later event gives the same name."""
-        if one.objects[-1] not in self._objects:
-            self._names.pop((one.tenant_id, name), None)
+    def _places(self, one: Pending) -> Iterator[tuple[dict[Any, dict[Pending, None]], Any]]:
+        """Where it is found: by what it is about, and by the name that it gives."""
+        for object_id in dict.fromkeys(one.objects):
+            yield self._objects, object_id
+        if one.event is not None and (name := name_given(one.event)) is not None:
+            yield self._names, (one.tenant_id, name)
+        if one.event is not None and isinstance(one.event.payload, ExperimentDeleted | ExperimentRestored):
+            yield self._stages, one.object_id

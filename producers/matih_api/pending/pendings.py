@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -25,13 +26,6 @@ EXPERIMENTS_MAX: Final = 10_000
 TRUST_SECONDS: Final = 10.0
 """So long a run that was met is taken to be as it was: what is done to it in MLflow itself is seen after that."""
 _TYPE: Final = "ce_type"
-_LIFECYCLES: Final = (
-    events.ExperimentDeleted,
-    events.ExperimentRestored,
-    events.RunDeleted,
-    events.RunRestored,
-    events.RunCreated,
-)
 
 
 class RunFacts(NamedTuple):
@@ -77,6 +71,8 @@ class Pendings:
         self._clock = clock
         self._applied: deque[tuple[float, int, int]] = deque()
         self._done: dict[int, int] = {}
+        self._next: dict[int, int] = {}
+        self._distrusted = -math.inf
         self._runs: OrderedDict[str, tuple[float, RunFacts]] = OrderedDict()
         self._experiments: OrderedDict[str, ExperimentView] = OrderedDict()
 
@@ -87,15 +83,40 @@ class Pendings:
             ours = ORIGIN in headers
             if ours and (key := RequestKey.parse(headers.get(HEADER, b""))) is not None:
                 self.keys.add(key)
-            if record.value is None or record.key is None or record.offset < self._done.get(partition, 0):
-                continue
-            kind = headers.get(_TYPE, b"").decode(errors="replace").rpartition(".")[2]
-            one = pending(partition, record.offset, record.key, record.value, kind, ours=ours)
-            if one is not None:
-                self.overlay.put(one)
-                if one.event is not None:
-                    self._forget(one.event)
+            if self._is_needed(partition, record.offset) and record.value is not None and record.key is not None:
+                self._put(partition, record, headers, ours=ours)
         self._prune()
+
+    def _is_needed(self, partition: int, offset: int) -> bool:
+        """Not if it was here; nor if it is applied and nothing before it is kept.
+
+        What is folded over MLflow's has to reach to the topic's end: an event without those after it would undo them.
+        """
+        if offset < self._next.get(partition, 0):
+            return False
+        self._next[partition] = offset + 1
+        done = self._done.get(partition, 0)
+        if offset >= done:
+            return True
+        if not self.overlay.holds(partition):
+            return False
+        self._applied.append((self._clock() + self._grace, partition, done))
+        return True
+
+    def _put(self, partition: int, record: Any, headers: dict[str, bytes], *, ours: bool) -> None:
+        kind = headers.get(_TYPE, b"").decode(errors="replace").rpartition(".")[2]
+        one = pending(partition, record.offset, record.key, record.value, kind, ours=ours)
+        if one is not None:
+            self.overlay.put(one)
+            if one.event is not None:
+                self._forget(one.event)
+
+    def made_anew(self) -> None:
+        """See `Follower.made_anew`. What was met and the keys of requests stay."""
+        self.overlay = Overlay(self.overlay.most)
+        self._applied.clear()
+        self._done.clear()
+        self._next.clear()
 
     def committed(self, partition: int, end: int) -> None:
         """See `Follower.committed`."""
@@ -106,15 +127,15 @@ class Pendings:
 
     def remember(self, facts: RunFacts) -> None:
         """A run was met."""
-        self._runs[facts.run_id] = (self._clock() + TRUST_SECONDS, facts)
+        self._runs[facts.run_id] = (self._clock(), facts)
         self._runs.move_to_end(facts.run_id)
         while len(self._runs) > RUNS_MAX:
             self._runs.popitem(last=False)
 
     def run(self, run_id: str, *, however_old: bool = False) -> RunFacts | None:
         """A run that was met lately, and that no event has touched since."""
-        until, facts = self._runs.get(run_id, (0.0, None))
-        return facts if however_old or self._clock() < until else None
+        met, facts = self._runs.get(run_id, (0.0, None))
+        return facts if however_old or self._distrusted < met > self._clock() - TRUST_SECONDS else None
 
     def meet_experiment(self, experiment: ExperimentView) -> None:
         """An experiment was met."""
@@ -129,13 +150,16 @@ class Pendings:
         return found if found is None or tenants is None or found.tenant_id in tenants else None
 
     def _forget(self, event: TrackingEvent) -> None:
+        """Runs that the event touches have to be looked at again; where that can't be done, what it says is known."""
         payload = event.payload
-        if isinstance(payload, _LIFECYCLES):
-            run_id = getattr(payload, "run_id", None)
-            if run_id is None:
-                self._runs.clear()
-            else:
-                self._runs.pop(run_id, None)
+        if isinstance(payload, events.ExperimentDeleted | events.ExperimentRestored):
+            self._distrusted = self._clock()
+        elif isinstance(payload, events.RunCreated | events.RunDeleted | events.RunRestored):
+            _, facts = self._runs.get(payload.run_id, (0.0, None))
+            if facts is not None and facts.tenant_id == event.tenant_id:
+                deleted = facts.deleted and isinstance(payload, events.RunCreated)
+                deleted = deleted or isinstance(payload, events.RunDeleted)
+                self._runs[payload.run_id] = (-math.inf, facts._replace(deleted=deleted))
 
     def _prune(self) -> None:
         now = self._clock()

@@ -96,8 +96,8 @@ async def delete(asked: Asked, id: str) -> Response:
 @router.post("/{id}/restore", response_model=RunOut)
 async def restore(asked: Asked, id: str) -> JSONResponse:
     """Restore a run."""
+    found = await runs.find_or_pending(asked, id)  # what can't be answered is not done either
     await runs.set_lifecycle(asked, id, RunRestored)
-    found = await runs.find(asked, id)
     return answer(run(found, page_of(asked, found)))
 
 

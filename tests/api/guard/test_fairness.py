@@ -164,3 +164,20 @@ def test_who_waited_for_too_long_is_refused() -> None:
             pass
 
     asyncio.run(play())
+
+
+def test_a_slot_can_be_given_back_before_the_end_and_once_only() -> None:
+    async def scenario() -> None:
+        fairness = Fairness(QuotaSettings(slots=4, waiting_timeout=0.05))
+        async with fairness.slot("a") as release, fairness.slot("a"), fairness.slot("a"):
+            with pytest.raises(Problem):
+                async with fairness.slot("a"):
+                    pass
+            release()
+            release()
+            async with fairness.slot("a"):
+                with pytest.raises(Problem):
+                    async with fairness.slot("a"):
+                        pass
+
+    asyncio.run(scenario())
