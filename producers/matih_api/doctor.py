@@ -141,3 +141,7 @@ class _Waiting:
 
     def committed(self, partition: int, end: int) -> None:
         """See `Follower.committed`; what comes was not committed at the start."""
+
+    def made_anew(self) -> None:
+        """See `Follower.made_anew`: what was counted does not stand there any more."""
+        self.records = 0
