@@ -279,3 +279,24 @@ def test_a_run_goes_and_comes_back_with_its_experiment_unless_it_was_deleted_alo
         stages.append(overlay.stage("acme", EXPERIMENT))
     assert stages == [None, "deleted", "active"]
     assert overlay.stage("another", EXPERIMENT) is None
+
+
+def test_what_the_run_has_applied_sets_no_tags_again_even_without_what_came_after_it() -> None:
+    history = [created(1, PRODUCERS[0]), group(2, PRODUCERS[0], tags=[Pair(0, "t", "later")])]
+    store = MemoryStore()
+    assert store.apply([change for one in history if (change := operations(one)) is not None]) == {}
+    assert told(fold_run(view(store), history[:1])) == told(view(store))
+
+
+def test_what_is_applied_before_it_is_read_is_kept_as_long_as_what_came_before_it() -> None:
+    now = [0.0]
+    pendings = Pendings(1 << 20, grace=5.0, clock=lambda: now[0])
+    pendings.take(0, [Record(0, event(1, events.RunDeleted(RUN)))])
+    pendings.committed(0, 3)
+    pendings.take(0, [Record(1, event(2, events.RunRestored(RUN)))])
+    assert len(pendings.overlay) == 2  # else the run would seem to be deleted
+    now[0] = 5.0
+    pendings.committed(0, 3)
+    assert len(pendings.overlay) == 0
+    pendings.take(0, [Record(2, event(3, events.RunDeleted(RUN)))])
+    assert len(pendings.overlay) == 0
