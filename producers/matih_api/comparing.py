@@ -34,7 +34,10 @@ async def compare(asked: Asking, home: ExperimentView, body: CompareIn) -> dict[
     objects = asked.services.objects
     wanted = None if body.run_ids is None else await _ids(asked, home, body.run_ids)
     new = [run for run in await new_runs(objects, {home.tenant_id}, home.experiment_id) if run.stage == "active"]
-    table = await objects.reads.call(objects.reads.reader.table, home, wanted, body.metrics or None, body.parameters)
+    table = RunTable([], [], [])
+    if home.mlflow_id:  # else MLflow does not have it yet
+        reader = objects.reads.reader
+        table = await objects.reads.call(reader.table, home, wanted, body.metrics or None, body.parameters)
     new = [run for run in new if run.run_id not in set(table.run_ids)]
     table = with_changes(table, await _changed(objects, home, table), body)
     table = with_runs(table, [run for run in new if wanted is None or run.run_id in wanted], body)
