@@ -187,7 +187,11 @@ class TopicFollowing:
         return int((await self._asker.end_offsets([place]))[place])
 
     async def _take(self, batches: Mapping[TopicPartition, list[Any]]) -> None:
-        for place, records in batches.items() if not self._anew.is_set() else ():
+        if any(records[0].offset < self._positions.get(place, 0) for place, records in batches.items() if records):
+            self._begin_anew()  # the client has gone to the new topic's beginning by itself
+        if self._anew.is_set():
+            return
+        for place, records in batches.items():
             self._follower.take(place.partition, records)
             self._positions[place] = await self._consumer.position(place)
         moved, self._moved = self._moved, asyncio.Event()
