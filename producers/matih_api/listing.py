@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PENDING_MAX: Final = 1_000
 """So many runs or experiments that are not in MLflow yet are looked at, the newest."""
+SNAPSHOT_TRIES: Final = 4
+"""So often are counts read again while the worker applies what is pending."""
 NEWEST_FIRST: Final = SortKey()
 
 
@@ -111,15 +113,27 @@ async def summaries(objects: Objects, found: Sequence[ExperimentView]) -> dict[s
     Raises:
         Problem: 503.
     """
-    there = [one for one in found if one.mlflow_id]
-    stored = await objects.reads.call(objects.reads.reader.summaries, there) if there else {}
+    there, tenants = [one for one in found if one.mlflow_id], {one.tenant_id for one in found}
+    changed = await _changed_runs(objects, tenants)
+    stored: dict[str, ExperimentSummary] = {}
+    for _ in range(SNAPSHOT_TRIES):
+        before = changed
+        stored = await objects.reads.call(objects.reads.reader.summaries, there) if there else {}
+        changed = await _changed_runs(objects, tenants)
+        if _stages(before) == _stages(changed):
+            break  # the worker applied nothing of them between the reads: they are of one moment
     summed = {one.experiment_id: stored.get(one.experiment_id, ExperimentSummary(0)) for one in found}
-    for was, now in await _changed_runs(objects, {one.tenant_id for one in found}):
+    for was, now in changed:
         more = (now.stage == "active") - (was is not None and was.stage == "active")
         if more and now.experiment_id in summed:
-            before = summed[now.experiment_id]
-            summed[now.experiment_id] = replace(before, run_count=before.run_count + more)
+            counted = summed[now.experiment_id]
+            summed[now.experiment_id] = replace(counted, run_count=counted.run_count + more)
     return summed
+
+
+def _stages(changed: Sequence[tuple[RunView | None, RunView]]) -> dict[str, str | None]:
+    """The stages that MLflow has of runs, None where it does not have them."""
+    return {now.run_id: None if was is None else was.stage for was, now in changed}
 
 
 def in_order(some: Sequence[RunView], sort: SortKey) -> list[RunView]:
