@@ -246,7 +246,7 @@ def test_run_sync_status_and_doctor_name_the_gateway(world: GatewayWorld) -> Non
 def test_a_forgotten_tenant_is_never_put_right_in_silence(world: GatewayWorld) -> None:
     done = world.matih("run", "--wait", "0", "--", sys.executable, "-c", TRAIN, MATIH_TENANT="", MATIH_EXIT_TIMEOUT="0")
     assert done.returncode == 0
-    (spool,) = (file.parent for file in world.base.rglob("shipper.json"))
+    (spool,) = (file.parent for file in until(lambda: list(world.base.rglob("shipper.json")), "its shipper is there"))
     until(lambda: "set MATIH_TENANT=acme" in (((told := state.read(spool)) and told.error) or ""), "the remedy is told")
     assert world.events() == []
     os.kill(state.read(spool).pid, signal.SIGKILL)  # type: ignore[union-attr]
