@@ -60,7 +60,7 @@ def in_order(point: MetricPoint) -> tuple[Any, ...]:
 
 
 @given(points=POINTS, most=st.integers(4, 14))
-@quick(max_examples=12)
+@quick(max_examples=30)
 def test_a_history_is_thinned_as_defined(place: Place, tenant: str, points: list[Any], most: int) -> None:
     who = producer(f"{tenant}{secrets.token_hex(3)}")
     place.apply(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from matih_tracking.reading.errors import NotReadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -11,9 +13,15 @@ if TYPE_CHECKING:
     from matih_tracking.reading.queries import SortKey
     from matih_tracking.reading.views import RunView
 
+_ATTRIBUTES: Final = ("start_time", "end_time", "status", "name")
+
 
 def ordered(runs: Iterable[RunView], sort: SortKey) -> list[RunView]:
-    """The runs in this order: those that have no such value come last, NaN is none."""
+    """The runs in this order: those that have no such value come last, NaN is none.
+
+    Raises:
+        NotReadable: there is no such attribute.
+    """
     some: list[tuple[Any, int, str, RunView]] = []
     without: list[tuple[Any, int, str, RunView]] = []
     for run in runs:
@@ -37,5 +45,8 @@ def _value(run: RunView, sort: SortKey) -> float | str | None:
         return run.tags.get(sort.key)
     if sort.key == "duration":
         return None if run.end_time is None else run.end_time - run.start_time
+    if sort.key not in _ATTRIBUTES:
+        known = ", ".join([*_ATTRIBUTES, "duration"])
+        raise NotReadable(f"runs have no attribute {sort.key[:80]!r} to sort by: use one of {known}")
     found_attribute: float | str | None = getattr(run, sort.key)
     return found_attribute
