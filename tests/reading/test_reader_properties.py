@@ -7,6 +7,7 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.reading.conftest import producer
@@ -59,6 +60,7 @@ def in_order(point: MetricPoint) -> tuple[Any, ...]:
     return point.step, point.timestamp, 0.0 if nan else point.value, nan
 
 
+@pytest.mark.parametrize("place", ["sql-sqlite", "sql-postgres"], indirect=True, scope="session")
 @given(points=POINTS, most=st.integers(4, 14))
 @quick(max_examples=30)
 def test_a_history_is_thinned_as_defined(place: Place, tenant: str, points: list[Any], most: int) -> None:
