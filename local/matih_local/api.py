@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from typing import TYPE_CHECKING
 
-from matih_local.children import Command, clean_environment
-from matih_local.health import answers
+from matih_local.own_server import OwnServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from matih_local.home import Home
     from matih_local.kafka import Kafka
@@ -18,17 +15,17 @@ if TYPE_CHECKING:
     from matih_local.postgres import Postgres
 
 
-class Api:
+class Api(OwnServer):
     """Answers requests for this machine only: nobody has to log in, unless MATIH_HOME has tokens.
 
-    Attributes:
-        url: where `/api/v1` is.
+    It is ready when it takes writes; `/api/v1` is at its `url`.
     """
 
     name = "api"
+    module = "matih_api"
+    ready_page = "/readyz"
     needs: tuple[str, ...] = ("kafka", "postgres")
     uses: tuple[str, ...] = ("mlflow", "worker")
-    stop_signal = signal.SIGTERM
     stop_seconds = 15.0
 
     def __init__(
@@ -39,9 +36,7 @@ class Api:
         mlflow: MlflowServer,
         settings: Mapping[str, str],
     ) -> None:
-        self._home = home
-        self._folder = home.folder("api")
-        self._port = home.port("api")
+        super().__init__(home)
         self._environment = {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.url,
             "MATIH_HOME": str(home.path),
@@ -51,22 +46,3 @@ class Api:
             "MATIH_API_DATADIR": str(self._folder),
             **settings,
         }
-        self.url = f"http://127.0.0.1:{self._port}"
-        self.log = home.log(self.name)
-
-    def setup(self) -> Iterator[Command]:
-        """Nothing to make."""
-        self._home.require_free_port(self.name)
-        yield from ()
-
-    def server(self) -> Command:
-        """The API in the foreground."""
-        arguments = (sys.executable, "-m", "matih_api")
-        return Command(arguments, clean_environment(**self._environment), self._folder, self.log)
-
-    def is_ready(self) -> bool:
-        """Whether it takes writes."""
-        return answers(f"{self.url}/readyz")
-
-    def settle(self) -> None:
-        """Nothing to do."""

@@ -1,0 +1,69 @@
+"""What the worker tells of its health: redelivery, lag, the share of dead letters, tenants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matih_schemas.errors import InvalidEvent
+from matih_workers.dead_letters import DeadLetter
+from matih_workers.health import Health
+from matih_workers.records import Received
+from matih_workers.share import LEAST_EVENTS, WINDOW_EVENTS, Share
+from matih_workers.tenants import OTHER, TENANTS_MAX, UNKNOWN, Tenants
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_redelivered_events_are_counted() -> None:
+    health = Health()
+    records = [Received("t", 0, offset, b"acme/r", b"x", timestamp_ms=1) for offset in (0, 1, 2, 1, 2, 3)]
+    health.took(records, 0, 5)
+    assert "matih_worker_redelivered_events_total 2.0" in health.metrics.text().decode()
+
+
+def test_lag_in_seconds_is_of_the_last_event_applied_and_nothing_when_none_waits() -> None:
+    waiting: list[int | None] = [None]
+    health = Health(lag=lambda: waiting[0])
+    assert health.lag_seconds() is None
+    waiting[0] = 0
+    assert health.lag_seconds() == 0.0
+    waiting[0] = 5
+    assert health.lag_seconds() is None
+    health.took([Received("t", 0, 0, b"acme/r", b"x", timestamp_ms=1000)], 0, 5)
+    assert (health.lag_seconds() or 0) > 1_000_000
+
+
+def test_many_dead_letters_are_a_warning_and_the_worker_stays_ready(caplog: pytest.LogCaptureFixture) -> None:
+    health = Health(share_bound=0.05)
+    health.store_works()
+    health.kafka.works()
+    health.assigned = frozenset()
+    letter = DeadLetter(Received("t", 0, 0, b"acme/r", b"x"), InvalidEvent("malformed", "x"))
+    for _ in range(LEAST_EVENTS):
+        health.dead([], 1)
+    assert health.warnings() == []
+    for _ in range(20):
+        health.dead([letter], 1)
+    (warning,) = health.warnings()
+    assert "17 % of the last events" in warning
+    assert health.report()["ready"] is True
+    assert caplog.text.count("of the last events") == 1
+
+
+def test_the_share_forgets() -> None:
+    share = Share()
+    share.add(1000, 1000)
+    assert share.value == 1.0
+    for _ in range(WINDOW_EVENTS // 100 + 10):
+        share.add(100, 0)
+    assert share.value == 0.0
+
+
+def test_garbage_in_keys_fills_no_memory() -> None:
+    tenants = Tenants()
+    labels = {tenants.label(f"t{number}/r".encode()) for number in range(TENANTS_MAX + 500)}
+    assert len(labels) == TENANTS_MAX + 1
+    assert OTHER in labels
+    assert {tenants.label(key) for key in (None, b"", b"no-slash", b"\xff\xfe/x", b"bad tenant/x")} == {UNKNOWN}
+    assert tenants.label(b"t5/r") == "t5"
