@@ -198,6 +198,15 @@ def test_deleted_and_restored_experiments(bench: Bench) -> None:
     assert not view(bench, later).deleted, "what was made in a deleted experiment came back with it"
 
 
+def test_an_experiment_that_a_run_made_first_gets_what_its_own_creation_says(bench: Bench) -> None:
+    """The two have other keys, and no order between them."""
+    name = f"e-{secrets.token_hex(6)}"
+    assert refused(bench, producer(experiment=name).created()) == {}
+    created = events.ExperimentCreated(identity.experiment_id("acme", name), name, "told", None, {"a": "1"})
+    assert refused(bench, experiment_event("acme", created)) == {}
+    assert bench.experiment_tags("acme", name).items() >= {"a": "1", "mlflow.note.content": "told"}.items()
+
+
 def test_an_experiments_life(bench: Bench) -> None:
     name, new = f"e-{secrets.token_hex(6)}", f"n-{secrets.token_hex(6)}"
     the_id = identity.experiment_id("acme", name)

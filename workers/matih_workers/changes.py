@@ -113,7 +113,7 @@ class ExperimentChange:
     """What one event does to one experiment: make it, change it, or hide and show it.
 
     Attributes:
-        create: makes the experiment if it is not there; an existing one keeps its attributes.
+        create: makes the experiment if it is not there; an existing one keeps what it has, and gets what it lacks.
         name, description: None leaves them.
         tags: set; others stay.
         problems: what was invalid and left out, for people.

@@ -35,13 +35,11 @@ def run_labels(change: RunChange, creation: Creation) -> dict[str, str]:
 def experiment_labels(tenant_id: str, spec: ExperimentSpec, mlflow_name: str) -> dict[str, str]:
     """The tags that an experiment is made with."""
     labels = {
-        **spec.tags,
+        **_given_tags(spec),
         tags.EXPERIMENT_ID: spec.experiment_id,
         tags.TENANT_ID: tenant_id,
         tags.experiment_lookup(spec.experiment_id): "1",
     }
-    if spec.description:
-        labels[NOTE] = spec.description
     if bare_name(mlflow_name, tenant_id) != spec.name:
         labels[tags.EXPERIMENT_NAME] = spec.name
     return labels
@@ -53,6 +51,16 @@ def adoption_labels(stored: Mapping[str, str], tenant_id: str, wanted: str) -> d
     if tags.EXPERIMENT_ID not in stored:
         labels |= {tags.EXPERIMENT_ID: wanted, tags.TENANT_ID: tenant_id}
     return {key: value for key, value in labels.items() if stored.get(key) != value}
+
+
+def lacking_tags(spec: ExperimentSpec, stored: Container[str]) -> dict[str, str]:
+    """What an experiment that was there already lacks of its creation: a run's came first and knew only the name."""
+    return {key: value for key, value in _given_tags(spec).items() if key not in stored}
+
+
+def _given_tags(spec: ExperimentSpec) -> dict[str, str]:
+    """The tags that its maker gave: a description is one in MLflow."""
+    return {**spec.tags, NOTE: spec.description} if spec.description else dict(spec.tags)
 
 
 def changed_tags(change: ExperimentChange, stored: Container[str]) -> dict[str, str]:

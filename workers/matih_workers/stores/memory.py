@@ -129,7 +129,10 @@ class MemoryStore:
 
     def _apply_experiment(self, change: ExperimentChange) -> None:
         if change.create is not None:
-            self._experiment(change.tenant_id, change.create)
+            made = self._experiment(change.tenant_id, change.create)
+            if made.deleted:
+                raise refusals.deleted_experiment(made.name)
+            made.tags |= labels.lacking_tags(change.create, made.tags)
             return
         experiment = self.experiments.get(change.experiment_id)
         if experiment is None:
@@ -153,9 +156,9 @@ class MemoryStore:
         known = self.experiments.get(spec.experiment_id) or self._by_name(name)
         if known is not None and known.tenant_id != tenant_id:
             raise refusals.foreign_experiment(tenant_id, spec.experiment_id)
-        experiment = known or MemoryExperiment(tenant_id, spec.experiment_id, name, dict(spec.tags))
-        if known is None and spec.description:
-            experiment.tags["mlflow.note.content"] = spec.description
+        experiment = known or MemoryExperiment(
+            tenant_id, spec.experiment_id, name, labels.lacking_tags(spec, frozenset())
+        )
         return self.experiments.setdefault(spec.experiment_id, experiment)
 
     def _by_name(self, name: str) -> MemoryExperiment | None:

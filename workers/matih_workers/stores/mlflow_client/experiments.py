@@ -81,7 +81,7 @@ class Experiments:
             InvalidEvent: nobody created it, it is deleted, another tenant's, or its new name is taken.
         """
         if change.create is not None:
-            self.ensure(change.tenant_id, change.create)
+            self._fill_tags(self.ensure(change.tenant_id, change.create), change.create)
             return
         found = self._find(change.tenant_id, change.experiment_id)
         if found is None:
@@ -93,6 +93,11 @@ class Experiments:
             raise refusals.deleted_experiment(found.name)
         else:
             self._update(found, change)
+
+    def _fill_tags(self, mlflow_id: str, spec: ExperimentSpec) -> None:
+        stored = self._connection.experiment(mlflow_id).tags
+        for key, value in labels.lacking_tags(spec, stored).items():
+            self._connection.set_experiment_tag(mlflow_id, key, value)
 
     def _find(self, tenant_id: str, wanted: str, name: str | None = None) -> Experiment | None:
         """The experiment by its id or an alias, else by its name."""

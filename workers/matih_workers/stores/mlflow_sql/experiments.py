@@ -76,6 +76,7 @@ class Experiments:
         if change.create is not None:
             if (made := self.ensure(change.tenant_id, change.create)).deleted:
                 raise refusals.deleted_experiment(made.name)
+            self._set_tags(made, labels.lacking_tags(change.create, made.tags))
             return
         found = self._find(change.tenant_id, change.experiment_id)
         if found is None:
