@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -260,6 +261,18 @@ def test_what_one_api_has_acknowledged_the_other_shows(two: Bench, stored: Store
     walk.check_all()
     walk.arrives(stored)
     walk.check_all()
+
+
+def test_of_many_that_make_one_experiment_at_once_on_both_one_has_made_it(two: Bench) -> None:
+    clients = [two.next() for _ in range(8)]
+    with ThreadPoolExecutor(len(clients)) as pool:
+        for _ in range(4):
+            body = {"name": fresh("race")}
+            answers = list(pool.map(lambda client, body=body: client.post("/api/v1/experiments", json=body), clients))
+            made = [answer.json()["id"] for answer in answers if answer.status_code in (201, 202)]
+            assert len(made) == 1
+            refusals = [ok(answer, 409)["id"] for answer in answers if answer.status_code not in (201, 202)]
+            assert refusals == made * (len(clients) - 1)
 
 
 def test_who_waits_on_the_other_api_is_told_that_mlflow_shows_it(two: Bench) -> None:
