@@ -1,6 +1,8 @@
 # Everything a checkout can do. Each target sets up .venv first (see tools/set_up.py); nothing else is needed but Python.
 PYTHON ?= python3
 BIN := .venv/bin
+# Two sessions with servers of their own: most tests wait for a process, not for a CPU. One file's tests stay together.
+PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test soak check bench lock clean
 .DEFAULT_GOAL := help
@@ -15,7 +17,7 @@ demo: setup ## the whole pipe on real servers, real training, faults, and the pr
 	@$(BIN)/matih demo $(ARGS)
 
 test: setup ## all tests but the long ones, on real servers
-	@$(BIN)/python -m pytest -m "not soak" $(ARGS)
+	@$(BIN)/python -m pytest -m "not soak" $(PARALLEL) $(ARGS)
 
 soak: setup ## the long tests: each kill at 5 seeded random moments, other releases of MLflow
 	@$(BIN)/python -m pytest -m soak $(ARGS)

@@ -65,11 +65,6 @@ def seeded(victim: str, seed: int) -> float:
     return random.Random(f"{victim}-{seed}").uniform(0.1, 0.9)
 
 
-@pytest.mark.parametrize("victim", VICTIMS)
-def test_one_kill(pipe: Pipe, victim: str) -> None:
-    kill_under_load(pipe, [victim], [seeded(victim, 0)])
-
-
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(1, 6))
 @pytest.mark.parametrize("victim", VICTIMS)

@@ -127,9 +127,21 @@ def in_python(runs: list[RunView], value: Callable[[RunView], Any], descending: 
     return [run.run_id for run in there + missing]
 
 
+@pytest.mark.parametrize("place", ["sql-sqlite", "sql-postgres"], indirect=True, scope="session")
 @given(rows=ROWS)
-@quick(max_examples=6)
+@quick(max_examples=8)
 def test_runs_are_sorted_as_python_sorts_them(place: Place, tenant: str, rows: list[dict[str, Any]]) -> None:
+    check_sorting(place, tenant, rows)
+
+
+@pytest.mark.parametrize("place", ["rest"], indirect=True, scope="session")
+@given(rows=ROWS)
+@quick(max_examples=2)  # 36 lists each, of a server that has the session's thousands of experiments
+def test_runs_are_sorted_as_python_sorts_them_over_rest(place: Place, tenant: str, rows: list[dict[str, Any]]) -> None:
+    check_sorting(place, tenant, rows)
+
+
+def check_sorting(place: Place, tenant: str, rows: list[dict[str, Any]]) -> None:
     tenant = f"{tenant}{secrets.token_hex(3)}"
     wanted = []
     for row in rows:
