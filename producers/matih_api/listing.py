@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from matih_api.presenting import is_number
 from matih_api.problems import FieldError, invalid
@@ -16,10 +18,12 @@ from matih_tracking.reading.queries import RunQuery, SortKey
 from matih_tracking.reading.views import ExperimentSummary, ExperimentView, Page, RunView
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from matih_api.objects import Objects
     from matih_tracking.reading.queries import ExperimentQuery
+
+View = TypeVar("View", ExperimentView, RunView)
 
 PENDING_MAX: Final = 1_000
 """So many runs or experiments that are not in MLflow yet are looked at, the newest."""
@@ -39,12 +43,9 @@ async def experiments(
     await objects.fresh()
     changed = await _changed_experiments(objects, tenants)  # first: what is applied meanwhile is on the page then
     stored = await objects.reads.call(objects.reads.reader.experiments, tenants, query)
-    there = {one.experiment_id for one in stored.items}
-    kept = [found for one in stored.items if _is_wanted(found := objects.folded_experiment(one), query)]
-    changed = [(was, now) for was, now in changed if now.experiment_id not in there]
-    new = [now for was, now in changed if _is_wanted(now, query) and not (was and _is_wanted(was, query))]
-    gone = sum(was is not None and _is_wanted(was, query) and not _is_wanted(now, query) for was, now in changed)
-    total = stored.total - (len(stored.items) - len(kept)) - gone + len(new)
+    kept, new, total = _merged(
+        stored, changed, objects.folded_experiment, partial(_is_wanted, query=query), attrgetter("experiment_id")
+    )
     items = sorted([*new, *kept], key=lambda one: -one.created_at) if query.offset == 0 and new else kept
     return Page(items[: query.limit], total)
 
@@ -58,14 +59,25 @@ async def runs(objects: Objects, tenants: Collection[str] | None, query: RunQuer
     await objects.fresh()
     changed = await _changed_runs(objects, tenants)  # first: what is applied meanwhile is on the page then
     stored = await objects.reads.call(objects.reads.reader.runs, tenants, query)
-    there = {one.run_id for one in stored.items}
-    kept = [found for one in stored.items if _fits(found := objects.folded(one), query)]
-    changed = [(was, now) for was, now in changed if now.run_id not in there]
-    new = [now for was, now in changed if _fits(now, query) and not (was and _fits(was, query))]
-    gone = sum(was is not None and _fits(was, query) and not _fits(now, query) for was, now in changed)
-    total = stored.total - (len(stored.items) - len(kept)) - gone + len(new)
+    kept, new, total = _merged(stored, changed, objects.folded, partial(_fits, query=query), attrgetter("run_id"))
     items = in_order([*new, *kept], query.sort) if query.offset == 0 and new else kept
     return Page(items[: query.limit], total)
+
+
+def _merged(
+    stored: Page[View],
+    changed: Sequence[tuple[View | None, View]],
+    folded: Callable[[View], View],
+    fits: Callable[[View], bool],
+    identity: Callable[[View], str],
+) -> tuple[list[View], list[View], int]:
+    """What of MLflow's page is still in the list, what is in it and not in MLflow's, and how many it has in all."""
+    there = {identity(one) for one in stored.items}
+    kept = [found for one in stored.items if fits(found := folded(one))]
+    elsewhere = [(was, now) for was, now in changed if identity(now) not in there]
+    new = [now for was, now in elsewhere if fits(now) and not (was and fits(was))]
+    gone = sum(was is not None and fits(was) and not fits(now) for was, now in elsewhere)
+    return kept, new, stored.total - (len(stored.items) - len(kept)) - gone + len(new)
 
 
 async def new_runs(objects: Objects, tenants: Collection[str] | None, experiment_id: str | None) -> list[RunView]:
