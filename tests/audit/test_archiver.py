@@ -1,0 +1,133 @@
+"""The archiver on real Kafka: killed at any moment, stopped, refused, and what Kafka lost while it was away."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.audit.world import World, some_records
+from tests.waiting import until
+
+from matih_kafka.publisher import Record
+from matih_kafka.reading import delete_before
+from matih_workers.audit import notes
+from matih_workers.audit.entries import RETENTION, GapEntry, decode
+from matih_workers.audit.log import Log
+from matih_workers.audit.reading import ArchiveReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def load(world: World, stop: threading.Event) -> Iterator[int]:
+    """Publishes without a pause until it is told to stop."""
+    first = 0
+    while not stop.is_set():
+        world.publish(some_records(first, 500))
+        first += 500
+        yield first
+
+
+def killed(world: World, kills: int, seed: int) -> None:
+    """Kills the archiver under load at random moments, and compares."""
+    chance, stop, published = random.Random(seed), threading.Event(), [0]
+
+    def publish() -> None:
+        for total in load(world, stop):
+            published[0] = total
+
+    publishing = threading.Thread(target=publish)
+    publishing.start()
+    try:
+        for _ in range(kills):
+            world.start()
+            done = sum(ArchiveReader(world.storage).ends().values())
+            until(lambda done=done: sum(ArchiveReader(world.storage).ends().values()) > done, "something is archived")
+            time.sleep(chance.uniform(0, 0.5))
+            world.end(signal.SIGKILL)
+    finally:
+        stop.set()
+        publishing.join()
+    world.start()
+    world.archived_until(published[0])
+    assert world.end() == 0
+    on_topic = world.on_topic()
+    assert sum(map(len, on_topic.values())) == published[0]
+    assert world.in_archive() == on_topic
+
+
+def test_killed_under_load(world: World) -> None:
+    killed(world, 2, seed=1)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_killed_twenty_times_under_load(world: World) -> None:
+    killed(world, 20, seed=random.randrange(2**32))
+
+
+def test_everything_as_it_stood_on_the_topic(world: World) -> None:
+    odd = [Record(b"", b""), Record(b"k", b"\x00" * 70_000, (("h", b""), ("h", b"twice"), ("\u00fc", b"\xff")))]
+    world.publish([*odd, *some_records(0, 300)])
+    world.start(MATIH_AUDIT_BATCH_SECONDS="600")
+    until(lambda: "archive " in world.log(), "it has begun")
+    begun = time.monotonic()
+    time.sleep(1)
+    assert world.end() == 0, "what has come is written when it is told to stop"
+    assert time.monotonic() - begun < 10
+    assert world.in_archive() == world.on_topic()
+    assert sum(map(len, world.in_archive().values())) == 302
+
+
+def test_what_retention_took_is_told_in_the_log(world: World) -> None:
+    world.publish(some_records(0, 500))
+    world.start()
+    world.archived_until(500)
+    world.end()
+    world.publish(some_records(500, 500))
+    before = world.in_archive()
+    ends = {number: records[-1].offset + 1 for number, records in world.on_topic().items()}
+    asyncio.run(delete_before(world.settings, world.topic, {number: end - 1 for number, end in ends.items()}))
+    world.start()
+    world.archived_until(sum(ends.values()))
+    world.end()
+    left = world.on_topic()
+    assert world.in_archive() == {
+        number: before.get(number, []) + [one for one in records if one not in before.get(number, [])]
+        for number, records in left.items()
+    }
+    checkpoint = ArchiveReader(world.storage).checkpoint
+    assert checkpoint is not None
+    found = [decode(entry) for entry in Log(world.storage).entries(0, checkpoint.size)]
+    gaps = {gap.partition.partition: gap for gap in found if isinstance(gap, GapEntry)}
+    expected = {number: len(before[number]) for number in before if ends[number] - 1 > len(before[number])}
+    assert {number: (gap.first, gap.end, gap.reason) for number, gap in gaps.items()} == {
+        number: (first, ends[number] - 1, RETENTION) for number, first in expected.items()
+    }
+
+
+def test_who_may_not_write(world: World) -> None:
+    assert "matih audit keygen" in world.command("archive", code=2, MATIH_AUDIT_KEY_FILE="")
+    assert "which archive" in world.command("archive", code=2, MATIH_AUDIT_ARCHIVE="")
+    world.publish(some_records(0, 10))
+    world.start()
+    world.archived_until(10)
+    assert "writes it: stop that archiver first" in world.command("archive", code=1)
+    world.end()
+    (world.folder / "key").write_text(notes.new_key("test/audit").secret())
+    assert "no accepted key signed it" in world.command("archive", code=1)
+    made = world.command("keygen", "a/b", "--out", str(world.folder / "new"), "--json")
+    assert (world.folder / "new").stat().st_mode & 0o777 == 0o600
+    assert str(notes.signing_key((world.folder / "new").read_text()).public) == made["public_key"]
+    assert "not there yet" in world.command("keygen", "a/b", "--out", str(world.folder / "new"), code=1)
+
+
+def test_a_broker_that_is_away(world: World) -> None:
+    world.start(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+    until(lambda: "nothing is archived now: Kafka at 127.0.0.1:1" in world.log(), "it says why it waits")
+    assert world.end(seconds=10) == 0
