@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import signal
 import threading
@@ -15,9 +16,10 @@ from tests.waiting import until
 
 from matih_kafka.publisher import Record
 from matih_kafka.reading import delete_before
-from matih_workers.audit import notes
+from matih_workers.audit import checkpoint, notes
 from matih_workers.audit.entries import RETENTION, GapEntry, decode
 from matih_workers.audit.log import Log
+from matih_workers.audit.proving import check_record
 from matih_workers.audit.reading import ArchiveReader
 
 if TYPE_CHECKING:
@@ -82,6 +84,21 @@ def test_everything_as_it_stood_on_the_topic(world: World) -> None:
     assert time.monotonic() - begun < 10
     assert world.in_archive() == world.on_topic()
     assert sum(map(len, world.in_archive().values())) == 302
+    auditor = {"MATIH_AUDIT_KEY_FILE": "", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    assert "whose signature counts" in world.command("verify", code=2, **auditor)
+    report = world.command("verify", "--public-key", str(world.key.public), "--json", **auditor)
+    assert (report["whole"], report["records"], report["findings"]) == (True, 302, [])
+    partition, records = next(iter(world.in_archive().items()))
+    proof = json.loads(world.command("prove", "--record", f"{partition}@{records[-1].offset}", **auditor))
+    signed, _ = checkpoint.open_checkpoint(proof["checkpoint"].encode(), [world.key.public])
+    assert check_record(proof, signed)
+    file = next(path for path in world.storage.paths("records") if f"/{partition}/" in path)
+    data = bytearray(world.storage.read(file) or b"")
+    data[-100] ^= 1
+    world.storage.write({file: bytes(data)})
+    told = world.command("verify", "--public-key", str(world.key.public), code=1, **auditor)
+    assert f"{file}: offset 0" in told
+    assert "NOT as it was written" in told
 
 
 def test_what_retention_took_is_told_in_the_log(world: World) -> None:
@@ -101,10 +118,10 @@ def test_what_retention_took_is_told_in_the_log(world: World) -> None:
         number: before.get(number, []) + [one for one in records if one not in before.get(number, [])]
         for number, records in left.items()
     }
-    checkpoint = ArchiveReader(world.storage).checkpoint
-    assert checkpoint is not None
-    found = [decode(entry) for entry in Log(world.storage).entries(0, checkpoint.size)]
-    gaps = {gap.partition.partition: gap for gap in found if isinstance(gap, GapEntry)}
+    found = ArchiveReader(world.storage).checkpoint
+    assert found is not None
+    said = [decode(entry) for entry in Log(world.storage).entries(0, found.size)]
+    gaps = {gap.partition.partition: gap for gap in said if isinstance(gap, GapEntry)}
     expected = {number: len(before[number]) for number in before if ends[number] - 1 > len(before[number])}
     assert {number: (gap.first, gap.end, gap.reason) for number, gap in gaps.items()} == {
         number: (first, ends[number] - 1, RETENTION) for number, first in expected.items()

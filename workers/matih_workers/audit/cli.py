@@ -1,4 +1,4 @@
-"""`matih audit archive|keygen`: the archive is written here; what reads it stands in the commands beside."""
+"""`matih audit`: the archiver and its key; what reads an archive stands in the commands beside."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from matih_kafka.settings import KafkaSettings, kafka_settings
 from matih_schemas.errors import MatihError
 from matih_workers.audit import notes
 from matih_workers.audit.errors import InvalidKey
-from matih_workers.audit.settings import AuditSettings, audit_settings
+from matih_workers.audit.options import Archive, settings_for
 from matih_workers.audit.storage import open_storage
+from matih_workers.audit.verify_commands import prove, verify
 
 if TYPE_CHECKING:
     from matih_workers.audit.archiver import Archiver
+    from matih_workers.audit.settings import AuditSettings
 
 audit = typer.Typer(add_completion=False, help="The archive of all events that proves itself.")
-
-Archive = Annotated[
-    str | None, typer.Argument(metavar="[ARCHIVE]", help="A folder, or s3://bucket/folder (MATIH_AUDIT_ARCHIVE).")
-]
+audit.command()(verify)
+audit.command()(prove)
 
 
 @audit.command()
@@ -71,21 +71,6 @@ def keygen(
         return
     console.print(str(key.public), soft_wrap=True, markup=False)
     note(f"the key is in {out}: keep it away from the archive; give the line above to whoever verifies")
-
-
-def settings_for(archive: str | None) -> AuditSettings:
-    """The environment's settings, with the archive that was named.
-
-    Raises:
-        WrongUse: no archive is named.
-        InvalidSettings: a variable can't be.
-    """
-    settings = audit_settings()
-    if archive is not None:
-        settings = settings.model_copy(update={"audit_archive": archive})
-    if not settings.audit_archive:
-        raise WrongUse("which archive? name a folder or s3://bucket/folder, or set MATIH_AUDIT_ARCHIVE")
-    return settings
 
 
 async def _archive(settings: AuditSettings, kafka: KafkaSettings) -> None:

@@ -104,6 +104,19 @@ class Log:
         """
         return range_hash(0, size, self.nodes(size if of is None else of))
 
+    def edge(self, size: int) -> tiles.Edge:
+        """The right edge of the tree of the first `size` entries.
+
+        Raises:
+            Damaged: a tile is not there or torn.
+        """
+        rows, level = [], 0
+        while size >> (tiles.HEIGHT * level):
+            index, width = divmod(size >> (tiles.HEIGHT * level), tiles.WIDTH)
+            rows.append(tiles.hashes_of(self.tile(level, index, size)) if width else [])
+            level += 1
+        return tiles.Edge(size, rows)
+
     def state(self, size: int) -> LogState:
         """What the first `size` entries say in all.
 
@@ -148,7 +161,7 @@ class LogWriter:
         else:
             self.checkpoint, _ = checkpoints.open_checkpoint(self._written, [key.public, *accepted])
         size = self.checkpoint.size
-        self._edge = self._read_edge(size)
+        self._edge = self._log.edge(size)
         if self._edge.root() != self.checkpoint.root:
             raise Damaged(f"{storage}: the log's tiles are not those of its checkpoint: run `matih audit verify`")
         self._tail = self._log.bundle(size // tiles.WIDTH, size) if size % tiles.WIDTH else []
@@ -215,11 +228,3 @@ class LogWriter:
         for path in full:
             for partial in self._storage.paths(f"log/{tiles.partial_folder(path)}"):
                 self._storage.delete(partial)
-
-    def _read_edge(self, size: int) -> tiles.Edge:
-        rows, level = [], 0
-        while size >> (tiles.HEIGHT * level):
-            index, width = divmod(size >> (tiles.HEIGHT * level), tiles.WIDTH)
-            rows.append(tiles.hashes_of(self._log.tile(level, index, size)) if width else [])
-            level += 1
-        return tiles.Edge(size, rows)

@@ -154,6 +154,8 @@ def decode(data: bytes, at: int = 0) -> tuple[ArchivedRecord, int]:
 def next_place(data: bytes, at: int) -> tuple[int, bytes, int]:
     """The offset of the record that begins there, its digest, and where it ends; decodes nothing else.
 
+    Of an erased record it is two: the digest of what it was, as it says, and behind it that of the bytes it has now.
+
     Raises:
         Damaged: the bytes are no record.
     """
@@ -171,7 +173,7 @@ def next_place(data: bytes, at: int) -> tuple[int, bytes, int]:
         erased, end = _read_optional(data, at)
     except IndexError as error:
         raise Damaged(f"the record at byte {begin} has no end") from error
-    return offset, erased or b"", end
+    return offset, (erased or b"") + hashlib.sha256(data[begin:end]).digest(), end
 
 
 def _optional(value: bytes | None) -> tuple[bytes, ...]:

@@ -6,6 +6,7 @@ A file that is not full has its width in its name, `.p/<W>`. https://c2sp.org/tl
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ WIDTH: Final = 256
 HEIGHT: Final = 8
 ENTRY_MAX: Final = 65_535
 """Bytes of an entry, at most: its length stands in two."""
+_PARTIAL: Final = re.compile(r"tile/(\d+|entries)/((?:x\d{3}/)*\d{3})\.p/(\d+)")
 _LENGTH: Final = struct.Struct(">H")
 
 
@@ -35,6 +37,15 @@ def bundle_path(index: int, width: int = WIDTH) -> str:
 def partial_folder(full_path: str) -> str:
     """The folder of the files that a full one makes superfluous."""
     return f"{full_path}.p"
+
+
+def partial_file(path: str) -> tuple[int | None, int, int] | None:
+    """The level (None for a bundle), the index and the width that the path of a partial file names; None if none."""
+    match = _PARTIAL.fullmatch(path)
+    if match is None:
+        return None
+    index = int(match[2].replace("x", "").replace("/", ""))
+    return None if match[1] == "entries" else int(match[1]), index, int(match[3])
 
 
 def width_of(level: int, index: int, size: int) -> int:
@@ -105,6 +116,15 @@ class Edge:
                 written[tile_path(level, index + full, width)] = b"".join(self._rows[level])
             level += 1
         return written
+
+    def partial_tiles(self) -> dict[str, bytes]:
+        """The tiles that are not full, by path."""
+        found = {}
+        for level, row in enumerate(self._rows):
+            if row:
+                index = (self.size >> (HEIGHT * level)) // WIDTH
+                found[tile_path(level, index, len(row))] = b"".join(row)
+        return found
 
     def root(self) -> bytes:
         """The root of the tree as it is now."""
