@@ -70,7 +70,7 @@ class Batch:
             if record.offset > part.next:
                 self.gap(partition, record.offset, NO_RECORD)
             encoded = record_bytes.encode(record)
-            part.entries.append(head + record_tail(record.offset, record_bytes.digest(record)))
+            part.entries.append(head + record_tail(record.offset, record_bytes.digest_of(encoded)))
             part.encoded.append(encoded)
             part.first = record.offset if part.first is None else part.first
             part.last, part.next = record.offset, record.offset + 1

@@ -11,6 +11,7 @@ https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from matih_workers.audit.errors import Damaged
@@ -48,6 +49,9 @@ DIGEST_BYTES: Final = 32
 _NULL: Final = b"\x00"
 _BYTES: Final = b"\x02"
 _MORE: Final = 0x80
+_BYTES_BRANCH: Final = 2
+_ONE_BYTE: Final = [bytes((number,)) for number in range(_MORE)]
+_sha256 = hashlib.sha256
 _LONG_BITS: Final = 64
 
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -75,7 +79,7 @@ def long_bytes(number: int) -> bytes:
     """Avro's long: zigzag, then 7 bits a byte, the lowest first."""
     left = (number << 1) ^ (number >> 63)
     if left < _MORE:
-        return bytes((left,))
+        return _ONE_BYTE[left]
     out = bytearray()
     while left >= _MORE:
         out.append(left & 0x7F | _MORE)
@@ -109,17 +113,23 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
 
 def encode(record: ArchivedRecord) -> bytes:
     """The record's bytes."""
-    parts = [long_bytes(record.offset), long_bytes(record.timestamp), long_bytes(record.timestamp_type)]
-    parts += _optional(record.key)
-    parts += _optional(record.value)
-    parts += _headers(record.headers)
-    parts += _optional(record.erased)
-    return b"".join(parts)
+    offset, timestamp, timestamp_type, key, value, headers, erased = record
+    return b"".join(
+        (
+            long_bytes(offset),
+            long_bytes(timestamp),
+            long_bytes(timestamp_type),
+            _optional(key),
+            _optional(value),
+            _headers(headers),
+            _optional(erased),
+        )
+    )
 
 
 def digest_of(encoded: bytes) -> bytes:
     """The SHA-256 of a record's bytes: what the log holds of a record that is not erased."""
-    return hashlib.sha256(encoded).digest()
+    return _sha256(encoded).digest()
 
 
 def digest(record: ArchivedRecord) -> bytes:
@@ -164,31 +174,48 @@ def next_place(data: bytes, at: int) -> tuple[int, bytes, int]:
         offset, at = read_long(data, at)
         while data[at] >= _MORE:
             at += 1
-        at = _behind_optional(data, at + 2)
-        at = _behind_optional(data, at)
+        at += 2
+        for _ in range(2):  # key and value; written out here, for this is where verifying spends its time
+            branch = data[at]
+            at += 1
+            if branch == _BYTES_BRANCH:
+                length = data[at]
+                at += 1
+                if length >= _MORE:
+                    length, at = read_long(data, at - 1)
+                    length <<= 1
+                at += length >> 1
+            elif branch:
+                raise Damaged(f"no such branch of a union at byte {at - 1}: {branch}")
         at = _behind_headers(data, at)
-        if data[at] == 0:
-            end = at + 1
-            return offset, hashlib.sha256(data[begin:end]).digest(), end
-        erased, end = _read_optional(data, at)
+        end = at + 1
+        digest = b""
+        if data[at]:
+            erased, end = _read_optional(data, at)
+            digest = erased or b""
     except IndexError as error:
         raise Damaged(f"the record at byte {begin} has no end") from error
-    return offset, (erased or b"") + hashlib.sha256(data[begin:end]).digest(), end
+    if end <= begin:
+        raise Damaged(f"the record at byte {begin} has a negative length")
+    return offset, digest + _sha256(data[begin:end]).digest(), end
 
 
-def _optional(value: bytes | None) -> tuple[bytes, ...]:
-    return (_NULL,) if value is None else (_BYTES, long_bytes(len(value)), value)
+def _optional(value: bytes | None) -> bytes:
+    return _NULL if value is None else _BYTES + long_bytes(len(value)) + value
 
 
-def _headers(headers: Headers) -> tuple[bytes, ...]:
+def _headers(headers: Headers) -> bytes:
     if not headers:
-        return (_NULL,)
-    parts: list[bytes] = []
-    for name, value in headers:
-        encoded = name.encode()
-        parts += (long_bytes(len(encoded)), encoded, *_optional(value))
-    block = b"".join(parts)
-    return (long_bytes(-len(headers)), long_bytes(len(block)), block, _NULL)
+        return _NULL
+    block = b"".join([_name(name) + _optional(value) for name, value in headers])
+    return long_bytes(-len(headers)) + long_bytes(len(block)) + block + _NULL
+
+
+@lru_cache(maxsize=256)
+def _name(name: str) -> bytes:
+    """A header's name; a topic has a few of them, on every record."""
+    encoded = name.encode()
+    return long_bytes(len(encoded)) + encoded
 
 
 def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
@@ -201,9 +228,9 @@ def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
 
 def _read_optional(data: bytes, at: int) -> tuple[bytes | None, int]:
     branch = data[at]
-    if branch == _NULL[0]:
+    if branch == 0:
         return None, at + 1
-    if branch != _BYTES[0]:
+    if branch != _BYTES_BRANCH:
         raise Damaged(f"no such branch of a union at byte {at}: {branch}")
     return _read_bytes(data, at + 1)
 
@@ -223,18 +250,6 @@ def _read_headers(data: bytes, at: int) -> tuple[Headers, int]:
     return tuple(found), at + 1
 
 
-def _behind_optional(data: bytes, at: int) -> int:
-    branch = data[at]
-    if branch == _NULL[0]:
-        return at + 1
-    if branch != _BYTES[0]:
-        raise Damaged(f"no such branch of a union at byte {at}: {branch}")
-    length, at = read_long(data, at + 1)
-    if length < 0:
-        raise Damaged(f"{length} bytes at byte {at}")
-    return at + length
-
-
 def _behind_headers(data: bytes, at: int) -> int:
     if data[at] == 0:
         return at + 1
@@ -242,6 +257,6 @@ def _behind_headers(data: bytes, at: int) -> int:
     if count > 0:
         raise Damaged(f"headers without their size at byte {at}")
     size, at = read_long(data, at)
-    if size < 0 or data[at + size] != 0:
+    if size < 0 or data[at + size]:
         raise Damaged(f"headers that do not end where they say, at byte {at}")
     return at + size + 1

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from matih_workers.audit.entries import GapEntry, RecordEntry, Statement, decode
+from matih_workers.audit.entries import RECORD, RECORD_TAIL_BYTES, Entry, GapEntry, RecordEntry, Statement, decode
 from matih_workers.audit.partition import PartitionId
 
 if TYPE_CHECKING:
@@ -31,14 +31,22 @@ class LogState:
         Raises:
             Damaged: one is none.
         """
+        last = b""
         for encoded in entries:
-            entry = decode(encoded)
-            if isinstance(entry, RecordEntry):
-                self.ends[entry.partition] = entry.offset + 1
-            elif isinstance(entry, GapEntry):
-                self.ends[entry.partition] = entry.end
-            elif isinstance(entry, Statement) and entry.type == "topic":
-                self.topics[entry.body["cluster_id"], entry.body["topic_id"]] = entry.body["name"]
+            # Of a partition's records that stand together only the last says something.
+            if last and (encoded[0] != RECORD or encoded[:-RECORD_TAIL_BYTES] != last[:-RECORD_TAIL_BYTES]):
+                self._take_one(decode(last))
+            last = encoded
+        if last:
+            self._take_one(decode(last))
+
+    def _take_one(self, entry: Entry) -> None:
+        if isinstance(entry, RecordEntry):
+            self.ends[entry.partition] = entry.offset + 1
+        elif isinstance(entry, GapEntry):
+            self.ends[entry.partition] = entry.end
+        elif entry.type == "topic":
+            self.topics[entry.body["cluster_id"], entry.body["topic_id"]] = entry.body["name"]
 
     def as_json(self) -> dict[str, Any]:
         """The form in which it is kept."""
