@@ -47,7 +47,10 @@ COMMANDS: Final = (
     Command("dlq", "operate", "Dead letters: list, show, redrive, purge.", "workers"),
     Command("tenants", "operate", "Who may use the API: create, list, token, revoke.", "api"),
     Command(
-        "audit", "audit", "The archive of all events that proves itself: archive, verify, prove, keygen.", "workers"
+        "audit",
+        "audit",
+        "The archive of all events that proves itself: archive, verify, prove, gaps, show, tail, export.",
+        "workers",
     ),
 )
 

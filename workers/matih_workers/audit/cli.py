@@ -17,6 +17,7 @@ from matih_kafka.settings import KafkaSettings, kafka_settings
 from matih_schemas.errors import MatihError
 from matih_workers.audit import notes
 from matih_workers.audit.errors import InvalidKey
+from matih_workers.audit.event_commands import export, gaps, show, tail
 from matih_workers.audit.options import Archive, settings_for
 from matih_workers.audit.storage import open_storage
 from matih_workers.audit.verify_commands import prove, verify
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from matih_workers.audit.settings import AuditSettings
 
 audit = typer.Typer(add_completion=False, help="The archive of all events that proves itself.")
-audit.command()(verify)
-audit.command()(prove)
+for _command in (verify, prove, gaps, show, tail, export):
+    audit.command()(_command)
 
 
 @audit.command()
