@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +17,7 @@ from tests.audit.test_recovery import KEY, TOPIC_ID
 from tests.waiting import until
 from tests.workers.journals import Entry, Producer
 
+from matih_console.main import main
 from matih_schemas import codec
 from matih_workers.audit.batch import Batch
 from matih_workers.audit.log import LogWriter
@@ -56,15 +59,12 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def command(tmp_path: Path, *arguments: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "matih_console.main", "audit", *arguments],
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, (done.stdout, done.stderr)
-    return done.stdout if code == 0 or done.stdout else done.stderr
+    """What one command prints, run in this process."""
+    out, errors = io.StringIO(), io.StringIO()
+    os.environ["MATIH_AUDIT_ARCHIVE"] = str(tmp_path / "archive")
+    with redirect_stdout(out), redirect_stderr(errors):
+        assert main(["audit", *arguments]) == code, (out.getvalue(), errors.getvalue())
+    return out.getvalue() if code == 0 or out.getvalue() else errors.getvalue()
 
 
 def report(tmp_path: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
