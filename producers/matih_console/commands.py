@@ -49,7 +49,7 @@ COMMANDS: Final = (
     Command(
         "audit",
         "audit",
-        "The archive of all events that proves itself: archive, verify, prove, gaps, show, tail, export.",
+        "The archive of all events that proves itself: archive, verify, prove, show, export, erase and more.",
         "workers",
     ),
 )

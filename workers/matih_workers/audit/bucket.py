@@ -26,7 +26,7 @@ class Bucket:
             import fsspec
 
             self._files, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
-        except ImportError as error:
+        except (ImportError, ValueError) as error:
             raise StorageUnavailable(f"archive {url}: {error}: pip install 'matih-tracking[bucket]'") from error
         self._url = url
 

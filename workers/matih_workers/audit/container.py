@@ -143,6 +143,19 @@ def places(block: Block) -> Iterator[tuple[int, bytes]]:
         raise Damaged(f"{len(data) - at} bytes behind the last record of a block")
 
 
+def encoded(block: Block) -> Iterator[bytes]:
+    """The bytes of each record of a block.
+
+    Raises:
+        Damaged: it is no block of records.
+    """
+    at = 0
+    for _ in range(block.size):
+        _, _, end = next_place(block.data, at)
+        yield block.data[at:end]
+        at = end
+
+
 def records(block: Block) -> Iterator[ArchivedRecord]:
     """The records of a block.
 
