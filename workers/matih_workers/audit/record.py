@@ -88,6 +88,11 @@ def long_bytes(number: int) -> bytes:
     return bytes(out)
 
 
+_HEADS: Final = 1024
+_BYTES_HEADS: Final = [_BYTES + long_bytes(length) for length in range(_HEADS)]
+"""What stands before bytes of each small length: nearly all that there are."""
+
+
 def read_long(data: bytes, at: int) -> tuple[int, int]:
     """The long that begins there, and where it ends.
 
@@ -201,7 +206,10 @@ def next_place(data: bytes, at: int) -> tuple[int, bytes, int]:
 
 
 def _optional(value: bytes | None) -> bytes:
-    return _NULL if value is None else _BYTES + long_bytes(len(value)) + value
+    if value is None:
+        return _NULL
+    length = len(value)
+    return (_BYTES_HEADS[length] if length < _HEADS else _BYTES + long_bytes(length)) + value
 
 
 def _headers(headers: Headers) -> bytes:
