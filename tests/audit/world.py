@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from tests.waiting import until
@@ -80,6 +81,16 @@ class World:
 
     def log(self) -> str:
         return (self.folder / f"archiver-{self._starts}.log").read_text(encoding="utf-8")
+
+    def metric(self, name: str) -> float:
+        """One of the archiver's figures; NaN while its pages do not answer."""
+        url = next((word for word in self.log().split() if word.endswith("/metrics")), None)
+        try:
+            with urllib.request.urlopen(url or "http://127.0.0.1:1", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return float("nan")
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
     def end(self, number: int = signal.SIGTERM, seconds: float = 30.0) -> int:
         assert self.process is not None
