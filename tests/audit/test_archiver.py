@@ -24,6 +24,7 @@ from matih_workers.audit.entries import RETENTION, GapEntry, decode
 from matih_workers.audit.log import Log
 from matih_workers.audit.proving import check_record
 from matih_workers.audit.reading import ArchiveReader
+from matih_workers.audit.verification import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,11 @@ def killed(world: World, kills: int, seed: int) -> None:
             done = sum(ArchiveReader(world.storage).ends().values())
             until(lambda done=done: sum(ArchiveReader(world.storage).ends().values()) > done, "something is archived")
             time.sleep(chance.uniform(0, 0.5))
+            report = Verification(world.storage, [world.key.public]).run()
+            assert report.findings == [], "it verifies beside a working archiver"
             world.end(signal.SIGKILL)
+            report = Verification(world.storage, [world.key.public]).run()
+            assert report.findings == [], "it verifies as the killed one has left it"
     finally:
         stop.set()
         publishing.join()
@@ -64,6 +69,8 @@ def killed(world: World, kills: int, seed: int) -> None:
     on_topic = world.on_topic()
     assert sum(map(len, on_topic.values())) == published[0]
     assert world.in_archive() == on_topic
+    report = Verification(world.storage, [world.key.public]).run()
+    assert (report.findings, report.records) == ([], published[0])
 
 
 def test_killed_under_load(world: World) -> None:

@@ -12,10 +12,11 @@ from matih_workers.audit.batch import Batch, Topic
 from matih_workers.audit.entries import NO_RECORD, RETENTION, GapEntry, decode
 from matih_workers.audit.errors import Damaged
 from matih_workers.audit.log import CHECKPOINT, Log, LogWriter
-from matih_workers.audit.partition import RECORDS, RecordFile
+from matih_workers.audit.partition import RECORDS, RecordFile, record_file
 from matih_workers.audit.reading import ArchiveReader
 from matih_workers.audit.recovery import recover
 from matih_workers.audit.storage import LocalFolder
+from matih_workers.audit.verification import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +75,19 @@ def read(storage: LocalFolder) -> dict[int, list[ArchivedRecord]]:
     return {number: list(reader.records(*TOPIC_ID.partition(number), 0, 10**9)) for number in PARTITIONS}
 
 
+def whole(folder: Path) -> bool:
+    """Whether it verifies, if it has a checkpoint already."""
+    storage = LocalFolder(folder)
+    report = Verification(storage, [KEY.public]).run()
+    return not report.findings or storage.read(CHECKPOINT) is None
+
+
+def ranges(paths: list[str]) -> list[tuple[int, int]]:
+    found = [file for path in paths if (file := record_file(path)) is not None]
+    assert len(found) == len(paths)
+    return [(file.first, file.last) for file in found]
+
+
 def gaps(storage: LocalFolder) -> list[GapEntry]:
     size = ArchiveReader(storage).checkpoint
     assert size is not None
@@ -90,12 +104,14 @@ def test_killed_at_every_write(tmp_path: Path) -> None:
             archive(Mortal(folder, lives), topic)
             finished = True
         except Killed:
-            archive(LocalFolder(folder), topic)
+            assert whole(folder)
+            archive(LocalFolder(folder), topic, step=70)  # batches are cut elsewhere than before
         storage = LocalFolder(folder)
         assert read(storage) == topic, f"killed before write {lives}"
         assert gaps(storage) == []
+        assert whole(folder), f"killed before write {lives}"
         files = list(storage.paths(RECORDS))
-        assert len(files) == len(set(files)) == 6
+        assert sum(last - first + 1 for first, last in ranges(files)) == 600, "no file is left beside another"
         lives += 1
     assert lives > 20
 

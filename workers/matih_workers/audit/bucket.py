@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from matih_workers.audit.errors import StorageUnavailable
-from matih_workers.audit.storage import TOGETHER
+from matih_workers.audit.storage import ARCHIVER, TOGETHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,7 +69,7 @@ class Bucket:
             raise self._unavailable(path, error) from error
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, purpose: str = ARCHIVER) -> Iterator[None]:  # noqa: ARG002 - the contract's
         """Nothing holds a bucket: two archivers are told apart by the checkpoint that each has written last."""
         yield
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from matih_workers.audit import container
 from matih_workers.audit.errors import Damaged
-from matih_workers.audit.partition import RECORDS, PartitionId, RecordFile
-from matih_workers.audit.reading import ArchiveReader, record_files, without_covered
+from matih_workers.audit.partition import RECORDS, RecordFile
+from matih_workers.audit.reading import ArchiveReader, current_files, record_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,8 +36,8 @@ def compact(storage: Storage, target: int = TARGET_BYTES) -> Compacted:
         Damaged: a file is not whole; nothing of it is removed.
     """
     ends = ArchiveReader(storage).ends()
-    removed = _remove_covered(storage)
-    sizes = {file: len(storage.read(file.path) or b"") for file in record_files(storage.paths(RECORDS))}
+    removed = remove_covered(storage)
+    sizes = {file: len(storage.read(file.path) or b"") for file in current_files(storage)}
     plan = groups([file for file in sizes if file.last < ends.get(file.partition, 0)], sizes, target)
     for group in plan:
         _merge(storage, group)
@@ -64,19 +64,25 @@ def groups(files: Iterable[RecordFile], sizes: Mapping[RecordFile, int], target:
     return [group for group in found if len(group) > 1]
 
 
-def _remove_covered(storage: Storage) -> int:
-    by_partition: dict[PartitionId, list[RecordFile]] = {}
-    for file in record_files(storage.paths(RECORDS)):
-        by_partition.setdefault(file.partition, []).append(file)
+def remove_covered(storage: Storage) -> int:
+    """Removes the files that a longer one covers, if that one is whole; returns how many.
+
+    Raises:
+        Damaged: it is not.
+    """
+    kept = current_files(storage)
     count = 0
-    for files in by_partition.values():
-        kept = without_covered(files)
-        for file in (one for one in files if one not in set(kept)):
-            longer = next(one for one in kept if one.first <= file.first and file.last <= one.last)
+    for file in record_files(storage.paths(RECORDS)):
+        if file not in set(kept):
+            longer = next(one for one in kept if _covers(one, file))
             list(_encoded(storage, longer))
             storage.delete(file.path)
             count += 1
     return count
+
+
+def _covers(longer: RecordFile, file: RecordFile) -> bool:
+    return longer.partition == file.partition and longer.first <= file.first and file.last <= longer.last
 
 
 def _merge(storage: Storage, group: Sequence[RecordFile]) -> None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from matih_workers.audit import container
 from matih_workers.audit import record as record_bytes
+from matih_workers.audit.compaction import remove_covered
 from matih_workers.audit.entries import encode
 from matih_workers.audit.erasure import certificates
-from matih_workers.audit.partition import RECORDS
-from matih_workers.audit.reading import read_file, record_files
+from matih_workers.audit.reading import current_files, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def found(storage: Storage, writer: LogWriter, subject: Subject) -> Iterator[tup
     Raises:
         Damaged: a file can't be read.
     """
-    for file in record_files(storage.paths(RECORDS)):
+    for file in current_files(storage):
         if file.last < writer.state.ends.get(file.partition, 0):
             records = [one for one in read_file(storage, file) if subject.owns(one)]
             if records:
@@ -54,6 +54,7 @@ def erase(storage: Storage, writer: LogWriter, subject: Subject, actor: str, rea
         Damaged: a file can't be read.
         Busy: somebody else has written to the archive.
     """
+    remove_covered(storage)
     count = 0
     for file, records in found(storage, writer, subject):
         erased = {one.offset: record_bytes.erase(one) for one in records}

@@ -139,6 +139,16 @@ class Log:
             raise Damaged(f"log/{path}: {error}") from error
 
 
+def remove_beyond(storage: Storage, size: int) -> None:
+    """Removes the tiles and bundles that a killed writer left, and that no checkpoint of this size or less covers.
+
+    A later batch may be cut elsewhere: they would stand beside its own, and say something else.
+    """
+    for path in storage.paths("log/tile"):
+        if tiles.covered_by(path.removeprefix("log/"), size) is False:
+            storage.delete(path)
+
+
 class LogWriter:
     """Appends to the log. One at a time: whoever finds a checkpoint that it has not written itself stops."""
 

@@ -117,6 +117,14 @@ def record_files(paths: Iterable[str]) -> list[RecordFile]:
     return sorted(found, key=lambda file: (file.partition, file.first, -file.last))
 
 
+def current_files(storage: Storage) -> list[RecordFile]:
+    """All files of records but those that longer ones cover, by partition and place."""
+    by_partition: dict[PartitionId, list[RecordFile]] = {}
+    for file in record_files(storage.paths(RECORDS)):
+        by_partition.setdefault(file.partition, []).append(file)
+    return [file for files in by_partition.values() for file in without_covered(files)]
+
+
 def without_covered(files: Iterable[RecordFile]) -> list[RecordFile]:
     """One partition's files without those that a longer one covers: what a compaction leaves when it is killed."""
     left: list[RecordFile] = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from matih_workers.audit import container
 from matih_workers.audit.batch import Batch, Topic
 from matih_workers.audit.errors import Damaged
+from matih_workers.audit.log import remove_beyond
 from matih_workers.audit.partition import RECORDS
 from matih_workers.audit.reading import read_file, record_files
 
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def recover(storage: Storage, writer: LogWriter, firsts: Mapping[PartitionId, int]) -> None:
-    """Removes the files beyond the log's end; those whose records Kafka has no more are taken into the log instead.
+    """Removes the files beyond the log's end; records that Kafka has no more are taken into the log instead.
 
     Args:
         storage: the archive.
@@ -33,6 +34,7 @@ def recover(storage: Storage, writer: LogWriter, firsts: Mapping[PartitionId, in
     Raises:
         Damaged: a file is partly in the log: nothing of ours makes such a one.
     """
+    remove_beyond(storage, writer.checkpoint.size)
     for file in record_files(storage.paths(RECORDS)):
         end = writer.state.ends.get(file.partition, 0)
         if file.last < end:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 TOGETHER: Final = 16
 """Files that are written at once: each waits for the disk, or for the bucket."""
-LOCK: Final = "archiver.lock"
+ARCHIVER: Final = "archiver"
+COMPACTION: Final = "compaction"
+"""Who puts files together must not do so while payloads are taken out of them."""
 TEMPORARY: Final = ".tmp"
 
 
@@ -39,8 +41,8 @@ class Storage(Protocol):
     def delete(self, path: str) -> None:
         """Removes a file, if it is there."""
 
-    def lock(self) -> AbstractContextManager[None]:
-        """A context for the one who writes.
+    def lock(self, purpose: str = ARCHIVER) -> AbstractContextManager[None]:
+        """A context for the one who writes for this purpose.
 
         Raises:
             Busy: another one does, and it can be seen.
@@ -88,24 +90,26 @@ class LocalFolder:
             raise self._unavailable(path, error) from error
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, purpose: str = ARCHIVER) -> Iterator[None]:
         """Holds a lock on a file in the folder: the kernel lets it go with the process."""
+        name = f"{purpose}.lock"
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            file = (self._root / LOCK).open("a+", encoding="utf-8")
+            file = (self._root / name).open("a+", encoding="utf-8")
         except OSError as error:
-            raise self._unavailable(LOCK, error) from error
+            raise self._unavailable(name, error) from error
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 file.seek(0)
                 holder = file.read().strip() or "another process"
-                raise Busy(f"archive {self._root}: {holder} writes it: stop that archiver first") from error
+                raise Busy(f"archive {self._root}: {holder} writes it: stop that {purpose} first") from error
             file.truncate(0)
             file.write(f"pid {os.getpid()} on {socket.gethostname()}")
             file.flush()
-            self._remove_temporary()
+            if purpose == ARCHIVER:
+                self._remove_temporary()
             yield
 
     def _write(self, path: str, data: bytes) -> None:

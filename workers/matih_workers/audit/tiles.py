@@ -21,6 +21,7 @@ HEIGHT: Final = 8
 ENTRY_MAX: Final = 65_535
 """Bytes of an entry, at most: its length stands in two."""
 _PARTIAL: Final = re.compile(r"tile/(\d+|entries)/((?:x\d{3}/)*\d{3})\.p/(\d+)")
+_FILE: Final = re.compile(r"tile/(\d+|entries)/((?:x\d{3}/)*\d{3})(?:\.p/(\d+))?")
 _LENGTH: Final = struct.Struct(">H")
 
 
@@ -37,6 +38,16 @@ def bundle_path(index: int, width: int = WIDTH) -> str:
 def partial_folder(full_path: str) -> str:
     """The folder of the files that a full one makes superfluous."""
     return f"{full_path}.p"
+
+
+def covered_by(path: str, size: int) -> bool | None:
+    """Whether a log of `size` has the tile or bundle at this path, as wide as it is named; None for another path."""
+    match = _FILE.fullmatch(path)
+    if match is None:
+        return None
+    index = int(match[2].replace("x", "").replace("/", ""))
+    level = 0 if match[1] == "entries" else int(match[1])
+    return int(match[3] or WIDTH) <= width_of(level, index, size)
 
 
 def partial_file(path: str) -> tuple[int | None, int, int] | None:

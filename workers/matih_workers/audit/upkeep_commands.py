@@ -19,7 +19,7 @@ from matih_workers.audit.entries import encode
 from matih_workers.audit.errors import InvalidKey
 from matih_workers.audit.log import LogWriter
 from matih_workers.audit.options import Archive, settings_for
-from matih_workers.audit.storage import open_storage
+from matih_workers.audit.storage import COMPACTION, open_storage
 
 
 def compact(
@@ -29,7 +29,9 @@ def compact(
 ) -> None:
     """Put small files of records together; those that they came from go the next time. Works beside an archiver."""
     try:
-        done = compaction.compact(open_storage(settings_for(archive).audit_archive), target << 20)
+        storage = open_storage(settings_for(archive).audit_archive)
+        with storage.lock(COMPACTION):
+            done = compaction.compact(storage, target << 20)
     except InvalidSettings as error:
         raise WrongUse(str(error)) from error
     except MatihError as error:
@@ -55,7 +57,7 @@ def erase(
     try:
         settings = settings_for(archive)
         storage = open_storage(settings.audit_archive)
-        with storage.lock():
+        with storage.lock(), storage.lock(COMPACTION):
             writer = LogWriter(storage, settings.signing_key(), settings.accepted_keys())
             if yes:
                 now = time.time_ns() // 1_000_000
