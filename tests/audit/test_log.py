@@ -28,7 +28,7 @@ def entries(first: int, count: int) -> list[bytes]:
     return [encode(RecordEntry(PARTITION, offset, bytes(32))) for offset in range(first, first + count)]
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(steps=st.lists(st.tuples(st.integers(1, 600), st.booleans()), min_size=1, max_size=5))
 def test_committed_entries_are_the_log(steps: list[tuple[int, bool]], tmp_path_factory: pytest.TempPathFactory) -> None:
     storage = LocalFolder(tmp_path_factory.mktemp("log"))

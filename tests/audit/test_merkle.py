@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matih_workers.audit import merkle, tiles
@@ -34,7 +34,7 @@ ROOTS = [
     "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
     "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
 ]
-COUNTS = st.integers(1, 1100)
+COUNTS = st.integers(1, 600)
 
 
 def naive(leaves: list[bytes]) -> bytes:
@@ -68,6 +68,7 @@ def test_published_roots() -> None:
     assert tiles.Edge().root() == naive([])
 
 
+@settings(max_examples=40)
 @given(count=COUNTS, data=st.data())
 def test_inclusion(count: int, data: st.DataObject) -> None:
     leaves = entries(count)
@@ -83,6 +84,7 @@ def test_inclusion(count: int, data: st.DataObject) -> None:
     assert not merkle.verify_inclusion(leaf, index, count, [*proof, root], root)
 
 
+@settings(max_examples=40)
 @given(count=COUNTS, data=st.data())
 def test_consistency(count: int, data: st.DataObject) -> None:
     leaves = entries(count)

@@ -96,22 +96,22 @@ def gaps(storage: LocalFolder) -> list[GapEntry]:
 
 
 def test_killed_at_every_write(tmp_path: Path) -> None:
-    topic = {number: run_of(0, 300) for number in PARTITIONS}
+    topic = {number: run_of(0, 140) for number in PARTITIONS}
     lives, finished = 0, False
     while not finished:
         folder = tmp_path / str(lives)
         try:
-            archive(Mortal(folder, lives), topic)
+            archive(Mortal(folder, lives), topic, step=60)
             finished = True
         except Killed:
             assert whole(folder)
-            archive(LocalFolder(folder), topic, step=70)  # batches are cut elsewhere than before
+            archive(LocalFolder(folder), topic, step=45)  # batches are cut elsewhere than before
         storage = LocalFolder(folder)
         assert read(storage) == topic, f"killed before write {lives}"
         assert gaps(storage) == []
         assert whole(folder), f"killed before write {lives}"
         files = list(storage.paths(RECORDS))
-        assert sum(last - first + 1 for first, last in ranges(files)) == 600, "no file is left beside another"
+        assert sum(last - first + 1 for first, last in ranges(files)) == 280, "no file is left beside another"
         lives += 1
     assert lives > 20
 

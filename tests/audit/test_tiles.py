@@ -18,7 +18,7 @@ def test_paths() -> None:
     assert tiles.bundle_path(273, 112) == "tile/entries/273.p/112"
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(steps=st.lists(st.integers(0, 700), min_size=1, max_size=5))
 def test_growing_in_any_steps_gives_the_tiles_of_the_tree(steps: list[int]) -> None:
     leaves = entries(sum(steps))

@@ -72,7 +72,7 @@ def test_one_byte_flipped_anywhere_is_found_and_its_file_named(storage: LocalFol
         assert data is not None
         if path in ("archiver.lock", "log/positions") or not data:
             continue
-        step = max(1, len(data) // 9)
+        step = max(1, len(data) // 4)
         for at in range(0, len(data), step):
             changed = bytearray(data)
             changed[at] ^= 1
