@@ -16,6 +16,7 @@ from matih_kafka.gateway.settings import GatewaySettings
 from matih_kafka.settings import KafkaSettings
 from matih_tracking.settings import Settings
 from matih_tracking.spool import SpoolSettings
+from matih_workers.audit.settings import AuditSettings
 from matih_workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def page() -> str:
         "The event gateway, instead of Kafka (training processes, shippers)": by_pydantic(GatewaySettings),
         "Kafka (shippers, workers, `matih topics`)": by_pydantic(KafkaSettings),
         "The worker": by_pydantic(WorkerSettings),
+        "The archive (`matih audit`)": by_pydantic(AuditSettings),
         "The API": by_pydantic(ApiSettings),
         "The API: who may do what": by_pydantic(AuthSettings),
         "The API's limits (docs/guides/limits.md)": by_pydantic(LimitSettings),

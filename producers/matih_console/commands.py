@@ -46,6 +46,12 @@ COMMANDS: Final = (
     Command("usage", "operate", "What each tenant has written: records and bytes, from the events topic itself.", None),
     Command("dlq", "operate", "Dead letters: list, show, redrive, purge.", "workers"),
     Command("tenants", "operate", "Who may use the API: create, list, token, revoke.", "api"),
+    Command(
+        "audit",
+        "audit",
+        "The archive of all events that proves itself: archive, verify, prove, show, export, erase and more.",
+        "workers",
+    ),
 )
 
 

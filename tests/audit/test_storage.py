@@ -1,0 +1,58 @@
+"""One contract, each storage: files are there whole, or not at all."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.audit.records import run_of
+from tests.audit.test_recovery import archive, read
+from tests.audit.test_verification import verified
+
+from matih_workers.audit.errors import StorageUnavailable
+from matih_workers.audit.storage import LocalFolder, Storage, open_storage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    place = {"folder": f"file://{tmp_path}/a", "bucket": f"memory://{secrets.token_hex(4)}/a"}
+    return open_storage(place[request.param])
+
+
+def test_files(storage: Storage) -> None:
+    assert storage.read("log/checkpoint") is None
+    assert storage.paths("") == storage.paths("log") == []
+    storage.write({"log/checkpoint": b"one", "log/tile/0/000": b"\x00" * 100_000, "records/a": b""})
+    storage.write({"log/checkpoint": b"two"})
+    assert storage.read("log/checkpoint") == b"two"
+    assert storage.paths("log") == ["log/checkpoint", "log/tile/0/000"]
+    assert storage.paths("") == ["log/checkpoint", "log/tile/0/000", "records/a"]
+    storage.delete("records/a")
+    storage.delete("records/a")
+    assert storage.read("records/a") is None
+    with storage.lock():
+        pass
+
+
+def test_an_archive_in_it(storage: Storage) -> None:
+    topic = {number: run_of(0, 300) for number in (0, 3)}
+    archive(storage, topic)  # type: ignore[arg-type]
+    assert read(storage) == topic  # type: ignore[arg-type]
+    assert verified(storage).whole  # type: ignore[arg-type]
+
+
+def test_a_folder_that_takes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageUnavailable, match="log/checkpoint"):
+        LocalFolder(tmp_path / "file").write({"log/checkpoint": b"x"})
+    with pytest.raises(StorageUnavailable), LocalFolder(tmp_path / "file").lock():
+        pass
+
+
+def test_an_address_of_an_unknown_kind() -> None:
+    with pytest.raises(StorageUnavailable, match="rain"):
+        open_storage("rain://bucket")

@@ -1,0 +1,251 @@
+"""`matih audit show|tail|export|gaps`: an auditor's questions, answered from the archive alone."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import datetime, timezone
+from enum import Enum
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from matih_console.errors import CommandFailed, WrongUse
+from matih_console.output import JsonOption, console, note, print_json
+from matih_kafka.errors import InvalidSettings
+from matih_schemas.errors import MatihError
+from matih_workers.audit import exporting
+from matih_workers.audit.completeness import Sequences
+from matih_workers.audit.entries import GapEntry, decode
+from matih_workers.audit.events import ArchivedEvent, Selection, archived_events
+from matih_workers.audit.history import History, Step
+from matih_workers.audit.log import Log
+from matih_workers.audit.options import Archive, settings_for
+from matih_workers.audit.reading import ArchiveReader
+from matih_workers.audit.storage import open_storage
+from matih_workers.dead_letters.moments import InvalidMoment, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matih_workers.audit.storage import Storage
+
+FOLLOW_SECONDS: Final = 0.5
+SHOWN: Final = 100
+Tenants = Annotated[list[str] | None, typer.Option("--tenant", help="Only this tenant's; may be repeated.")]
+Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Only of this kind, as RunEnded; may be repeated.")]
+Actors = Annotated[list[str] | None, typer.Option("--actor", help="Only by this principal; may be repeated.")]
+Experiments = Annotated[
+    list[str] | None,
+    typer.Option("--experiment", help="Only events that name this experiment, by id or name; may be repeated."),
+]
+From = Annotated[
+    str | None, typer.Option("--from", help="Received at or after: 2026-01-31, 2026-01-31T08:00Z, 2h, 3d ago.")
+]
+To = Annotated[str | None, typer.Option("--to", help="Received before; as --from.")]
+
+
+class Format(str, Enum):
+    """Which form the rows have."""
+
+    jsonl = "jsonl"
+    csv = "csv"
+    parquet = "parquet"
+
+
+def show(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID")],
+    archive: Annotated[str | None, typer.Option(help="A folder, or s3://bucket/folder (MATIH_AUDIT_ARCHIVE).")] = None,
+    tenant: Tenants = None,
+    json: JsonOption = False,
+) -> None:
+    """A run's whole history: who, what, when, from which host, and what was there before."""
+    selection = Selection(tenants=frozenset(tenant or ()), runs=frozenset([run_id]))
+    history, steps = History(), []
+    try:
+        steps = [history.step(one) for one in archived_events(ArchiveReader(_storage(archive)), selection)]
+    except MatihError as error:
+        raise CommandFailed(str(error)) from error
+    if not steps:
+        raise CommandFailed(f"run {run_id} is not in the archive: is the id whole, and has the archiver come so far?")
+    if json:
+        print_json({"run_id": run_id, "events": [step.as_json() for step in steps]})
+        return
+    for step in steps:
+        _print_step(step)
+
+
+def tail(
+    archive: Archive = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Events to begin with, the latest.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    tenant: Tenants = None,
+    kind: Kinds = None,
+    actor: Actors = None,
+    experiment: Experiments = None,
+    json: JsonOption = False,
+) -> None:
+    """The archive's latest events, in the order in which Kafka received them; with --json one object a line."""
+    selection = _selection(tenant, kind, actor, experiment, None, None)
+    try:
+        storage = _storage(archive)
+        reader = ArchiveReader(storage)
+        latest = sorted(archived_events(reader, selection), key=_received)
+        for one in latest[len(latest) - lines :] if lines else []:
+            _print_event(one, json=json)
+        while follow:
+            time.sleep(FOLLOW_SECONDS)
+            reader = _print_new(storage, reader, selection, json=json)
+    except MatihError as error:
+        raise CommandFailed(str(error)) from error
+
+
+def export(
+    archive: Archive = None,
+    format_: Annotated[Format, typer.Option("--format", help="The rows' form.")] = Format.jsonl,
+    out: Annotated[Path | None, typer.Option(help="The file; without it they go to stdout.")] = None,
+    tenant: Tenants = None,
+    kind: Kinds = None,
+    actor: Actors = None,
+    experiment: Experiments = None,
+    since: From = None,
+    until: To = None,
+) -> None:
+    """The archive's events as rows, for other tools: docs/guides/audit.md says what the columns mean."""
+    selection = _selection(tenant, kind, actor, experiment, since, until)
+    if format_ is Format.parquet and out is None:
+        raise WrongUse("export: a Parquet file needs a name: give --out FILE")
+    try:
+        events = archived_events(ArchiveReader(_storage(archive)), selection)
+        count = _export(events, format_, out)
+    except MatihError as error:
+        raise CommandFailed(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise CommandFailed(f"{error.name} is not installed: pip install 'matih-tracking[reads]'") from error
+    except OSError as error:
+        raise CommandFailed(f"{out}: {error.strerror}") from error
+    note(f"{count} events")
+
+
+def gaps(archive: Archive = None, tenant: Tenants = None, json: JsonOption = False) -> int:
+    """What is missing: offsets that the archive lacks, and numbers of producers that no event has. 1 if unexplained."""
+    try:
+        storage = _storage(archive)
+        reader, absent = ArchiveReader(storage), list(_absent(storage))
+        sequences = Sequences()
+        unreadable = 0
+        for one in archived_events(reader, Selection(tenants=frozenset(tenant or ()))):
+            sequences.take(one)
+            unreadable += one.event is None
+    except MatihError as error:
+        raise CommandFailed(str(error)) from error
+    found = sequences.gaps(absent)
+    unexplained = [gap for gap in found if not gap.reason]
+    if json:
+        offsets = [{**gap._asdict(), "partition": str(gap.partition)} for gap in absent]
+        numbers = [gap.as_json() for gap in found]
+        print_json({"offsets": offsets, "numbers": numbers, "dropped": sequences.dropped, "unreadable": unreadable})
+        return 1 if unexplained else 0
+    for gap in absent:
+        console.print(f"{gap.partition}: offsets {gap.first} to {gap.end - 1}: {gap.reason}", soft_wrap=True)
+    for run in found[:SHOWN]:
+        where = f"{run.tenant}/{run.run_id}: producer {run.producer_id}: numbers {run.first} to {run.end - 1}"
+        console.print(f"{where}: {run.reason or 'nobody knows why'}", soft_wrap=True, markup=False)
+    for run_id, counts in sequences.dropped.items():
+        console.print(f"{run_id}: dropped by its own process: {counts}", soft_wrap=True, markup=False)
+    console.print(f"{len(absent)} gaps of offsets, {len(found)} of numbers, {len(unexplained)} without a reason")
+    return 1 if unexplained else 0
+
+
+def _absent(storage: Storage) -> Iterator[GapEntry]:
+    checkpoint = ArchiveReader(storage).checkpoint
+    for entry in Log(storage).entries(0, checkpoint.size) if checkpoint else ():
+        found = decode(entry)
+        if isinstance(found, GapEntry):
+            yield found
+
+
+def _export(events: Iterator[ArchivedEvent], format_: Format, out: Path | None) -> int:
+    if format_ is Format.parquet:
+        assert out is not None
+        return exporting.write_parquet(events, out)
+    write = exporting.write_csv if format_ is Format.csv else exporting.write_jsonl
+    if out is None:
+        return write(events, sys.stdout)
+    with out.open("w", encoding="utf-8", newline="") as file:
+        return write(events, file)
+
+
+def _print_new(storage: Storage, before: ArchiveReader, selection: Selection, *, json: bool) -> ArchiveReader:
+    """Prints what has come since; returns the reader that sees it."""
+    now = ArchiveReader(storage)
+    if now.checkpoint == before.checkpoint:
+        return before
+    for one in sorted(archived_events(now, selection, before.ends()), key=_received):
+        _print_event(one, json=json)
+    return now
+
+
+def _received(one: ArchivedEvent) -> tuple[int, str]:
+    return one.record.timestamp, one.place
+
+
+def _print_event(one: ArchivedEvent, *, json: bool) -> None:
+    row = exporting.row(one)
+    if json:
+        print_json(row)
+        return
+    who = row["actor"] or row["claimed_user"] or "-"
+    about = row["run_id"] or row["experiment_id"] or "-"
+    what = row["kind"] or f"unreadable: {one.unreadable}"
+    line = f"{_time(one.record.timestamp)} {one.place:<12} {row['tenant'] or '-'} {what} {about} by {who}"
+    console.print(line, soft_wrap=True, markup=False)
+
+
+def _print_step(step: Step) -> None:
+    who = step.actor or (f"{step.claimed_user} (as it says itself)" if step.claimed_user else "nobody named")
+    times = f"occurred {_time(step.occurred_at)}, received {_time(step.received_at)}"
+    console.print(f"{step.place}  {step.kind or step.unreadable}  {times}", soft_wrap=True, markup=False)
+    console.print(f"    by {who}, host {step.host or '-'}, event {step.event_id}", soft_wrap=True, markup=False)
+    for change in step.changes:
+        before = "" if change.previous is None else f" (before: {change.previous})"
+        console.print(f"    {change.of} {change.key} = {change.value}{before}", soft_wrap=True, markup=False)
+
+
+def _selection(
+    tenant: list[str] | None,
+    kind: list[str] | None,
+    actor: list[str] | None,
+    experiment: list[str] | None,
+    since: str | None,
+    until: str | None,
+) -> Selection:
+    return Selection(
+        tenants=frozenset(tenant or ()),
+        actors=frozenset(actor or ()),
+        kinds=frozenset(kind or ()),
+        experiments=frozenset(experiment or ()),
+        since=_moment("--from", since),
+        until=_moment("--to", until),
+    )
+
+
+def _moment(option: str, text: str | None) -> int | None:
+    try:
+        return None if text is None else moment(text, datetime.now(timezone.utc))
+    except InvalidMoment as error:
+        raise WrongUse(f"{option}: {error}") from error
+
+
+def _storage(archive: str | None) -> Storage:
+    try:
+        return open_storage(settings_for(archive).audit_archive)
+    except InvalidSettings as error:
+        raise WrongUse(str(error)) from error
+
+
+def _time(ms: int | None) -> Any:
+    if ms is None:
+        return "-"
+    return datetime.fromtimestamp(ms / 1000, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

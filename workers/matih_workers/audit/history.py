@@ -1,0 +1,102 @@
+"""What became of one run, event by event: who, what, when, from where, and what was there before. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from matih_schemas.events import RunCreated, RunDeleted, RunEnded, RunLogged, RunRestored
+
+if TYPE_CHECKING:
+    from matih_schemas.events import EntryGroup
+    from matih_workers.audit.events import ArchivedEvent
+
+
+@dataclass(frozen=True)
+class Change:
+    """One value that an event gives.
+
+    Attributes:
+        of: param, tag, status, deleted, or metrics (then `value` tells how many of which keys and steps).
+        previous: what the archive had for it before; None if nothing.
+    """
+
+    of: str
+    key: str
+    value: str
+    previous: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One event of a run. Times are ms since the epoch: by the producer's clock, and when Kafka received it."""
+
+    place: str
+    kind: str
+    occurred_at: int | None
+    received_at: int | None
+    actor: str | None
+    claimed_user: str | None
+    host: str
+    sdk_version: str
+    event_id: str
+    changes: tuple[Change, ...] = ()
+    unreadable: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
+
+@dataclass
+class History:
+    """A run's values so far; takes its events in their order."""
+
+    values: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def step(self, one: ArchivedEvent) -> Step:
+        """What the next event did."""
+        event = one.event
+        if event is None:
+            return Step(one.place, "", None, one.received_at, None, None, "", "", "", unreadable=one.unreadable)
+        return Step(
+            one.place,
+            event.kind,
+            event.occurred_at,
+            one.received_at,
+            event.actor,
+            event.claimed_user,
+            event.host,
+            event.sdk_version,
+            event.event_id,
+            tuple(self._changes(event.payload)),
+        )
+
+    def _changes(self, payload: Any) -> list[Change]:
+        if isinstance(payload, RunCreated):
+            named = [("tag", key, value) for key, value in payload.tags.items()]
+            return [self._set(*one) for one in [("status", "status", "RUNNING"), *named]]
+        if isinstance(payload, RunEnded):
+            of = "status" if payload.owner else f"rank {payload.rank}"
+            return [self._set(of, "status", payload.status)]
+        if isinstance(payload, (RunDeleted, RunRestored)):
+            return [self._set("deleted", "deleted", str(isinstance(payload, RunDeleted)).lower())]
+        if isinstance(payload, RunLogged):
+            return [change for group in payload.groups for change in self._logged(group)]
+        return []
+
+    def _logged(self, group: EntryGroup) -> list[Change]:
+        changes = [self._set("param", pair.key, pair.value) for pair in group.params]
+        changes += [self._set("tag", pair.key, pair.value) for pair in group.tags]
+        if group.value:
+            keys = sorted({key for shape in group.shapes for key in shape})
+            told = f"{len(group.value)} points of steps {min(group.step)} to {max(group.step)}"
+            changes.append(Change("metrics", ", ".join(keys), told))
+        return changes
+
+    def _set(self, of: str, key: str, value: str) -> Change:
+        """What is given, beside what was there. A param keeps its first value, and so does its `previous`."""
+        previous = self.values.get((of, key))
+        if of != "param" or previous is None:
+            self.values[of, key] = value
+        return Change(of, key, value, previous)
