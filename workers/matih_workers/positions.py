@@ -98,7 +98,7 @@ class Position:
 
 def advanced(stored: Position | None, source: Source, span: Span) -> Position:
     """The position after the span is applied."""
-    before = _of_topic(stored, source.topic_id)
+    before = on_topic(stored, source.topic_id)
     if span.settles is not None and span.settles == before.anew:
         before = replace(before, anew=None, anew_gaps=(), anew_end=0)
     if span.last < span.first:
@@ -107,7 +107,7 @@ def advanced(stored: Position | None, source: Source, span: Span) -> Position:
     return replace(before, end=max(before.end, span.last + 1), gaps=_without(gaps, span)[-GAPS_MAX:])
 
 
-def _of_topic(stored: Position | None, topic_id: str) -> Position:
+def on_topic(stored: Position | None, topic_id: str) -> Position:
     """The position on the topic of this id; of one that was made anew the beginning, with what the old one lacked."""
     if stored is None:
         return Position(topic_id, 0)
@@ -130,7 +130,7 @@ def warnings(position: Position, source: Source, partition: int) -> list[str]:
     where = f"{source.topic}/{partition}"
     found = [
         f"{where}: MLflow's database has not seen the events {first} to {end - 1} (restored from a backup, another "
-        f"database, or they went away before a worker came): `matih replay --missing` brings them, while the workers run"
+        f"database, or they went away before a worker came): `matih replay --missing` brings them while the workers run"
         for first, end in position.gaps
     ]
     if position.anew is not None:

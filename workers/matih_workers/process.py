@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS: Final = 0.5
+LOOK_SECONDS: Final = 5.0
+"""Seconds between two looks at positions that warn."""
 LEAVE_SECONDS: Final = 3.0
 """Seconds that committing and leaving the group may take at the end; past it the broker notices by itself."""
 
@@ -76,6 +80,7 @@ class WorkerProcess:
         self._ingest = Ingest(self._store, self._dead_letters, self._attempts, self.health, settings, reader)
         self._reaping: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._next_look = 0.0
 
     def stop(self) -> None:
         """Lets `run` come to its end; thread-safe only within the event loop."""
@@ -146,6 +151,7 @@ class WorkerProcess:
                 raise WorkerCrashed(f"the consumer crashed: {faust_types.crash_reason(self._app)}; start it again")
             self._look_at_kafka(self._app)
             await self._until_stopped(asyncio.sleep(WATCH_SECONDS))
+            await self._look_at_positions()
 
     async def _reap(self) -> None:
         if not self._settings.reaper:
@@ -169,6 +175,16 @@ class WorkerProcess:
         self.health.assigned = partitions
         if partitions is not None:
             logger.info("partitions: %s", ", ".join(map(str, sorted(partitions))) or "none")
+
+    async def _look_at_positions(self) -> None:
+        """Whether what was missing was brought meanwhile, now and then: its partition may have no more events."""
+        warned = self.health.partitions_warned_of()
+        now = time.monotonic()
+        if not warned or now < self._next_look or self._stopping.is_set():
+            return
+        self._next_look = now + LOOK_SECONDS
+        with suppress(StoreUnavailable):  # the ingest says so itself, and waits
+            await self._until_stopped(self._ingest.look_again(warned))
 
     def _look_at_kafka(self, app: App) -> None:
         if faust_types.reaches_coordinator(app):

@@ -124,7 +124,9 @@ class MemoryStore:
         name = creation.run_name or f"run-{next(self._serial)}"
         run = MemoryRun(change.tenant_id, KnownRun(name=name), experiment=experiment, start_time=creation.start_time)
         run.tags = {
-            **{tags.RUN_ID: change.run_id, tags.TENANT_ID: change.tenant_id, "mlflow.runName": name},
+            tags.RUN_ID: change.run_id,
+            tags.TENANT_ID: change.tenant_id,
+            "mlflow.runName": name,
             **made_by(change.fill),
         }
         run.known.filled = Filled.of(run.tags)
