@@ -79,7 +79,7 @@ class Mending:
             self._store.apply([], Spans(self._source.topic, (span,)))
 
     def still_open(self, closed: Mapping[int, Ranges]) -> dict[int, Ranges]:
-        """What of these the positions still call missing.
+        """What of these the positions still call missing, or do not know: without any experiment MLflow has none.
 
         A worker that writes through MLflow's API may have put a position back that it had read a moment before: what
         was applied is closed again then.
@@ -91,7 +91,7 @@ class Mending:
         for _ in range(CLOSE_TRIES):
             positions = self._store.positions(self._source.topic, list(closed))
             gaps = {number: tuple(range(*gap) for gap in one.gaps) for number, one in positions.items()}
-            found = {number: common(gaps.get(number, ()), ranges) for number, ranges in closed.items()}
+            found = {number: common(gaps.get(number, ranges), ranges) for number, ranges in closed.items()}
             left = {number: some for number, some in found.items() if some}
             if not left:
                 return {}
