@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import subprocess
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 from mlflow import MlflowClient
+from mlflow.entities import ViewType
 from tests.waiting import until
 from tests.workers.journals import START, Entry, Producer, experiment_event
 from tests.workers.pipe import Pipe
@@ -19,6 +21,10 @@ from tests.workers.views import SqlBench
 from matih_kafka.publisher import Record
 from matih_local import mlflow_schema
 from matih_schemas import events, identity, tags
+from matih_workers.replay.selection import Selection
+from matih_workers.replay.session import Order, Session
+from matih_workers.replay.verifying import verified
+from matih_workers.settings import WorkerSettings, make_store
 from matih_workers.stores.mlflow_sql import tables
 
 if TYPE_CHECKING:
@@ -64,6 +70,12 @@ def dump(uri: str) -> dict[str, list[Any]]:
         found = rows | {"metrics": sorted(map(repr, points))}
     engine.dispose()
     return found
+
+
+def positions(uri: str) -> dict[str, str]:
+    """How far every partition is applied."""
+    found = [experiment.tags for experiment in MlflowClient(uri).search_experiments(view_type=ViewType.ALL)]
+    return {key: value for stored in found for key, value in stored.items() if key.startswith("matih.position.")}
 
 
 def without_notes(seen: dict[str, str]) -> dict[str, str]:
@@ -127,11 +139,11 @@ def test_fill_changes_nothing_where_all_is_there_and_makes_what_is_missing(pipe:
     filled.tags, old.tags["last"] = without_notes(filled.tags), "3"
     assert filled == old
     assert SqlBench(empty_uri).view(who[1].run_id) is None
-    by_experiment = replay(pipe, "--experiment", who[1].experiment, uri=empty_uri)
+    by_experiment = survey(pipe, empty_uri, experiments=frozenset({who[1].experiment}))
     assert (by_experiment["runs"], by_experiment["runs_missing"]) == (1, 1)
-    assert replay(pipe, "--tenant", "other", "--kind", "RunEnded", uri=empty_uri)["events"] == 0
-    assert replay(pipe, "--since", "1h", "--kind", "RunEnded", uri=empty_uri)["events"] == 3
-    assert replay(pipe, "--until", "1h", uri=empty_uri)["events"] == 0
+    assert survey(pipe, empty_uri, tenants=frozenset({"other"}))["events"] == 0
+    assert survey(pipe, empty_uri, since=START, kinds=frozenset({"RunEnded"}))["events"] == 3
+    assert survey(pipe, empty_uri, until=START)["events"] == 0
     assert not pipe.dead_letters()[1:]  # the worker's own for the garbage; a replay makes none
 
 
@@ -147,10 +159,9 @@ def test_a_full_rebuild_is_equal_and_says_what_people_did_and_what_is_lost(pipe:
     rebuilt = SqlBench(empty_uri)
     for one in who:
         assert rebuilt.view(one.run_id) == SqlBench(pipe.store_uri).view(one.run_id)
-    positions = {key for key in rebuilt.client.get_experiment("0").tags if key.startswith("matih.position.")}
-    assert positions == {
-        key for key in MlflowClient(pipe.store_uri).get_experiment("0").tags if key.startswith("matih.position.")
-    }
+    noted = positions(empty_uri)
+    assert noted
+    assert noted == positions(pipe.store_uri)
 
     old, new = MlflowClient(pipe.store_uri), SqlBench(empty_uri)
     (run,) = SqlBench(pipe.store_uri).runs(who[0].run_id)
@@ -176,17 +187,21 @@ def test_a_full_rebuild_is_equal_and_says_what_people_did_and_what_is_lost(pipe:
     assert verified["differences"] == 6 + 4  # points that the old one lost, and params that the new one did
 
 
+def session(pipe: Pipe, uri: str) -> Session:
+    """What the command makes of its environment, in this process: as a command it takes seconds to start."""
+    settings = WorkerSettings(store_uri=uri)
+    return Session(pipe.settings, settings, make_store(settings))
+
+
+def survey(pipe: Pipe, uri: str, **selected: Any) -> dict[str, Any]:
+    """What would be filled."""
+    order = Order(selection=Selection(**selected))
+    return asyncio.run(session(pipe, uri).survey(order, lambda _: lambda _: None))
+
+
 def verify(pipe: Pipe, uri: str) -> dict[str, Any]:
     """The comparison alone."""
-    import asyncio
-
-    from matih_workers.replay.session import Session
-    from matih_workers.replay.verifying import verified
-    from matih_workers.settings import WorkerSettings, make_store
-
-    settings = WorkerSettings(store_uri=uri)
-    session = Session(pipe.settings, settings, make_store(settings))
-    return asyncio.run(verified(session, old=pipe.store_uri, new=uri))
+    return asyncio.run(verified(session(pipe, uri), old=pipe.store_uri, new=uri))
 
 
 @pytest.mark.parametrize("mode", ["fill", "full"])

@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from matih_schemas.events import TrackingEvent
 
 
-BOTH = pytest.mark.parametrize("pipe", ["sql", "client"], indirect=True)
-
-
 @pytest.fixture
 def pipe(request: pytest.FixtureRequest, kafka: str, events_topic: str, tmp_path: Path) -> Iterator[Pipe]:
     """A topic and an SQLite of its own; the parameter is the kind of store."""
@@ -69,8 +66,23 @@ def worked(pipe: Pipe) -> list[str]:
     return warnings  # type: ignore[no-any-return]
 
 
+def session(pipe: Pipe, archives: dict[str, MemorySource] | None = None) -> Session:
+    """What `matih replay` makes of its environment, in this process: as a command it takes seconds to start."""
+    kind: Any = pipe.settled_by["MATIH_STORE"]
+    settings = WorkerSettings(store_uri=pipe.store_uri, store=kind, worker_group=f"group-{pipe.topic}")
+    return Session(pipe.settings, settings, make_store(settings), lambda which: (archives or {}).get(which.topic_id))
+
+
+def missing(pipe: Pipe) -> dict[str, Any]:
+    return asyncio.run(session(pipe).missing())[1]
+
+
+def brought(pipe: Pipe, *, give_up: bool = False, **archives: MemorySource) -> dict[str, Any]:
+    return asyncio.run(session(pipe, archives).mend(None, lambda _: lambda _: None, give_up=give_up))
+
+
 def mended(pipe: Pipe, *arguments: str, code: int = 0) -> dict[str, Any]:
-    """What `matih replay --missing` reports."""
+    """What the command `matih replay --missing` reports."""
     done = subprocess.run(
         [sys.executable, "-m", "matih_console.main", "replay", "--missing", *arguments, "--json"],
         env=pipe.environment(**pipe.settled_by),
@@ -82,7 +94,7 @@ def mended(pipe: Pipe, *arguments: str, code: int = 0) -> dict[str, Any]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
-@BOTH
+@pytest.mark.parametrize("pipe", ["sql", "client"], indirect=True)
 def test_a_database_put_back_to_a_backup(pipe: Pipe, tmp_path: Path) -> None:
     who, other = (Producer(tenant="acme", experiment=f"backup-{secrets.token_hex(6)}") for _ in range(2))
     identifier = identity.experiment_id("acme", other.experiment)
@@ -106,10 +118,10 @@ def test_a_database_put_back_to_a_backup(pipe: Pipe, tmp_path: Path) -> None:
     assert "`matih replay --missing`" in warning
     assert points(pipe, who) == {0, 1, 5}
 
-    dry = mended(pipe)
+    dry = missing(pipe)
     assert (dry["missing"], dry["lost"], dry["dry_run"]) == (7, {}, True)
     assert points(pipe, who) == {0, 1, 5}
-    done = mended(pipe, "--yes")
+    done = brought(pipe)
     assert (done["missing"], done["refused"], done["left"]) == (7, {}, {})
     assert points(pipe, who) == {0, 1, 2, 3, 4, 5}
     assert points(pipe, other) == {0, 1}
@@ -126,7 +138,7 @@ def test_a_database_put_back_to_a_backup(pipe: Pipe, tmp_path: Path) -> None:
     pipe.settled()
     assert pipe.status()["warnings"] == []
     assert pipe.end() == 0
-    assert mended(pipe)["missing"] == 0
+    assert missing(pipe)["missing"] == 0
 
 
 @pytest.mark.parametrize("pipe", ["sql"], indirect=True)
@@ -138,7 +150,7 @@ def test_a_backup_before_anything_new_has_come(pipe: Pipe, tmp_path: Path) -> No
     pipe.publish([who.created(), *(who.log(*entries(step)) for step in range(4))])
     assert worked(pipe) == []
     shutil.copy(tmp_path / "backup.db", tmp_path / "mlflow.db")
-    assert mended(pipe, "--yes")["missing"] == 5
+    assert brought(pipe)["missing"] == 5
     assert points(pipe, who) == {0, 1, 2, 3}
 
     shutil.copy(tmp_path / "backup.db", tmp_path / "mlflow.db")
@@ -147,7 +159,7 @@ def test_a_backup_before_anything_new_has_come(pipe: Pipe, tmp_path: Path) -> No
     done = mended(pipe, "--yes", code=1)
     assert (done["missing"], done["lost"], done["left"]) == (3, {str(partition): "0 to 1"}, {str(partition): "0 to 1"})
     assert done["refused"] == {"unknown_run": 3}
-    assert mended(pipe, "--yes", "--give-up")["given_up"]
+    assert brought(pipe, give_up=True)["given_up"]
     assert mended(pipe)["lost"] == {}
 
 
@@ -157,7 +169,7 @@ def points(pipe: Pipe, who: Producer) -> set[int]:
     return {step for *_, step in seen.points}
 
 
-@BOTH
+@pytest.mark.parametrize("pipe", ["sql"], indirect=True)
 def test_a_topic_made_anew(pipe: Pipe) -> None:
     who = Producer(tenant="acme", experiment=f"anew-{secrets.token_hex(6)}")
     pipe.publish([who.created(), who.log(*entries(0, 1))])
@@ -177,16 +189,12 @@ def test_a_topic_made_anew(pipe: Pipe) -> None:
 
     # An archive of the old topic has two events more than were applied.
     archive = MemorySource(Source(old.cluster_id, old.topic_id, old.name), [who.log(*entries(3)), who.ended()], 2)
-    settings = WorkerSettings(store_uri=pipe.store_uri, store=pipe.settled_by["MATIH_STORE"])  # type: ignore[arg-type]
-    store = make_store(settings.model_copy(update={"worker_group": f"group-{pipe.topic}"}))
-    archives = {old.topic_id: archive}
-    session = Session(pipe.settings, settings, store, lambda which: archives.get(which.topic_id))
-    done = asyncio.run(session.mend(None, lambda _: lambda _: None, give_up=False))
+    done = brought(pipe, **{old.topic_id: archive})
     assert (done["former_left"], done["events"] - done["retries"]) == ([], 3)
     assert points(pipe, who) == {0, 1, 2, 3}
     until(lambda: not pipe.status()["warnings"], "the warnings are gone")
     assert pipe.end() == 0
-    assert mended(pipe)["former_topics"] == {}
+    assert missing(pipe)["former_topics"] == {}
 
 
 class MemorySource:

@@ -139,7 +139,7 @@ class Session:
                 positions_of=source.topic if order.mode == "full" and order.selection.is_all else None,
             )
             await replay.run(source, wanted, chooser.wants, progress, begin(_total(wanted)))
-            await progress.finish({number: some[-1].stop for number, some in wanted.items() if some})
+            await progress.finish({number: some[-1].stop for number, some in held.items() if some})
         return {**self._head(order, source, progress), "gone": _gone(held), **_done([replay.outcome])}
 
     async def missing(self) -> tuple[Missing, dict[str, Any]]:
