@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.workers.journals import START, Entry, Producer, experiment_event
 
+from matih_console.errors import WrongUse
 from matih_schemas import codec, events, identity, tags
 from matih_workers.positions import Position, Source
 from matih_workers.records import Received
+from matih_workers.replay import cli
 from matih_workers.replay.comparison import DIFFERENCE, EDITED, OLD_ONLY, RunSeen, compare_runs
 from matih_workers.replay.gaps import missing
 from matih_workers.replay.order import Batch, merged
@@ -226,11 +228,31 @@ def test_what_people_edited_is_told_from_what_is_missing() -> None:
     }
     behind = replace(edited, tags={**edited.tags, "matih.applied.a": "4", tags.STATUS: "1,0,1,x"}, points=set())
     assert causes(behind, RUN) == {
-        **dict.fromkeys(("name", "status", "end_time", "tag t", "entries of producer a", "metric"), DIFFERENCE),
+        **dict.fromkeys(("name", "status", "end_time", "tag t", "entries of producer a", "metric loss"), DIFFERENCE),
         "tag u": OLD_ONLY,
         "deleted": EDITED,
     }
     assert causes(replace(RUN, params={}, latest={"loss": "9"}), RUN) == dict.fromkeys(
         ("param p", "latest loss"), DIFFERENCE
     )
-    assert causes(replace(RUN, points={*RUN.points, ("x", "1.0", 1, 1)}), RUN) == {"metric": OLD_ONLY}
+    assert causes(replace(RUN, points={*RUN.points, ("x", "1.0", 1, 1)}), RUN) == {"metric x": OLD_ONLY}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"full": True, "missing": True},
+        {"missing": True, "run": ["a"]},
+        {"give_up": True},
+        {"verify": True},
+        {"verify": True, "against": "x", "run": ["a"]},
+        {"verify": True, "against": "x", "missing": True},
+        {"full": True, "verify": True},
+        {"full": True, "against": "x"},
+        {"kind": ["Nothing"]},
+        {"since": "yesterday"},
+    ],
+)
+def test_wrong_use_is_told_before_anything_is_done(given: dict[str, object]) -> None:
+    with pytest.raises(WrongUse):
+        cli.replay(**given)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from matih_console.output import JsonOption, print_json
 from matih_kafka.errors import InvalidSettings, KafkaError
 from matih_kafka.settings import kafka_settings
 from matih_schemas.errors import InvalidName
+from matih_workers.cli import settle_interpreter
 from matih_workers.dead_letters.moments import InvalidMoment, moment
 from matih_workers.replay import printing
 from matih_workers.replay.selection import KINDS, Selection
@@ -56,7 +57,7 @@ def replay(
         bool, typer.Option("--give-up", help="With --missing: settle as lost what is nowhere any more.")
     ] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="With --full: then compare with the MLflow of --against.")
+        bool, typer.Option("--verify", help="Compare with the MLflow of --against; with --full after that.")
     ] = False,
     against: Annotated[str | None, typer.Option(metavar="URI", help="The tracking URI of the old MLflow.")] = None,
     json: JsonOption = False,
@@ -67,9 +68,17 @@ def replay(
     """
     selection = _selection(tenant, run, experiment, kind, since, until)
     _check_use(full, missing, give_up, verify, against, selection)
+    settle_interpreter()
     session, store_uri = _session()
     if missing:
         return _mend(session, rate, yes=yes, give_up=give_up, json=json)
+    if verify and not full:
+        report = _finish(_verify(session, store_uri, against or ""))
+        if json:
+            print_json(report)
+        else:
+            printing.verification(report)
+        return 1 if report["differences"] else 0
     from matih_workers.replay.session import Order
 
     order = Order("full" if full else "fill", selection, name, restart, rate)
@@ -114,8 +123,8 @@ def _check_use(
         raise WrongUse("replay --missing: brings all that is missing; the filters are for replays without it")
     if give_up and not missing:
         raise WrongUse("replay --give-up: goes with --missing only")
-    if verify and not full:
-        raise WrongUse("replay --verify: goes with --full only")
+    if verify and (missing or not selection.is_all):
+        raise WrongUse("replay --verify: compares everything: without filters, alone or after --full")
     if verify != bool(against):
         raise WrongUse("replay: --verify and --against URI go together")
 

@@ -7,7 +7,8 @@ artifacts are, in the times of its own clock, in names that it invents, and in w
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from matih_schemas import tags
@@ -24,6 +25,7 @@ Cause = Literal["difference", "edited in MLflow", "in the old one only"]
 DIFFERENCE: Final[Cause] = "difference"
 EDITED: Final[Cause] = "edited in MLflow"
 OLD_ONLY: Final[Cause] = "in the old one only"
+POINTS_MAX: Final = 1000
 _PARENT: Final = "mlflow.parentRunId"
 _NAME: Final = "mlflow.runName"
 _INVENTED: Final = re.compile(r"run-[0-9A-Za-z_-]{1,8}|[a-z]+-[a-z]+-\d{1,4}")
@@ -68,13 +70,18 @@ class ExperimentSeen:
 
 @dataclass
 class Finding:
-    """One thing that differs."""
+    """One thing that differs.
+
+    Attributes:
+        points: of a metric those that only one of them has, the first `POINTS_MAX`.
+    """
 
     cause: Cause
     of: str
     what: str
     old: Any
     new: Any
+    points: tuple[Point, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For a report."""
@@ -112,7 +119,7 @@ def compare_experiments(of: str, old: ExperimentSeen, new: ExperimentSeen) -> It
 def settled(finding: Finding, events_have_it: bool) -> Finding:
     """A finding of the old one only, once it is known whether there are events of it."""
     cause: Cause = DIFFERENCE if events_have_it else EDITED
-    return Finding(cause, finding.of, finding.what, finding.old, finding.new)
+    return replace(finding, cause=cause)
 
 
 def _is_behind(old: RunSeen, new: RunSeen) -> bool:
@@ -146,13 +153,25 @@ def _compare_marks(of: str, old: RunSeen, new: RunSeen) -> Iterator[Finding]:
 
 
 def _compare_points(of: str, old: RunSeen, new: RunSeen) -> Iterator[Finding]:
-    for point in sorted(new.points - old.points):
-        yield Finding(DIFFERENCE, of, "metric", None, point)
-    for point in sorted(old.points - new.points):
-        yield Finding(OLD_ONLY, of, "metric", point, None)
+    for key, points in _by_key(new.points - old.points):
+        yield Finding(DIFFERENCE, of, f"metric {key}", None, _told(points), points[:POINTS_MAX])
+    for key, points in _by_key(old.points - new.points):
+        yield Finding(OLD_ONLY, of, f"metric {key}", _told(points), None, points[:POINTS_MAX])
     if old.points == new.points:
         for key in sorted(old.latest.keys() | new.latest.keys()):
             yield from _differing(DIFFERENCE, of, f"latest {key}", old.latest.get(key), new.latest.get(key))
+
+
+def _by_key(points: set[Point]) -> Iterator[tuple[str, tuple[Point, ...]]]:
+    """The points by their metric, each metric's by step and time."""
+    ordered = sorted(points, key=lambda point: (point[0], point[3], point[2], point[1]))
+    for key, some in groupby(ordered, key=lambda point: point[0]):
+        yield key, tuple(some)
+
+
+def _told(points: tuple[Point, ...]) -> str:
+    _, value, _, step = points[0]
+    return f"{len(points)} points, the first {value} at step {step}"
 
 
 def _of_people(stored: Mapping[str, str]) -> dict[str, str]:

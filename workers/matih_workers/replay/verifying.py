@@ -102,9 +102,9 @@ def _has(run: MemoryRun, finding: Finding) -> bool:
         return key in run.params
     if kind == "tag":
         return key in run.tags
-    if finding.what == "metric":
-        key, _, timestamp, step = finding.old
-        return any((one.key, one.timestamp, one.step) == (key, timestamp, step) for one in run.metrics)
+    if kind == "metric":
+        wanted = {(key, timestamp, step) for key, _, timestamp, step in finding.points}
+        return any((one.key, one.timestamp, one.step) in wanted for one in run.metrics)
     return True
 
 
