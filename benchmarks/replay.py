@@ -25,6 +25,7 @@ from matih_local import mlflow_schema
 from matih_local.downloads import fetch
 from matih_local.system import LocalSystem
 from matih_workers.cli import settle_interpreter
+from matih_workers.replay.access import Access
 from matih_workers.replay.session import Order, Session
 from matih_workers.replay.verifying import verified
 from matih_workers.settings import WorkerSettings, make_store
@@ -45,7 +46,7 @@ TABLES = ("experiments", "experiment_tags", "runs", "tags", "params", "metrics",
 
 def session(kafka: KafkaSettings, uri: str) -> Session:
     settings = WorkerSettings(store_uri=uri)
-    return Session(kafka, settings, make_store(settings))
+    return Session(Access(kafka, settings, make_store(settings)))
 
 
 def replayed(kafka: KafkaSettings, uri: str, order: Order) -> float:

@@ -21,8 +21,9 @@ from tests.workers.views import SqlBench
 from matih_kafka.publisher import Record
 from matih_local import mlflow_schema
 from matih_schemas import events, identity, tags
+from matih_workers.replay.access import Access
 from matih_workers.replay.selection import Selection
-from matih_workers.replay.session import Order, Session
+from matih_workers.replay.session import NotEmpty, Order, Session
 from matih_workers.replay.verifying import verified
 from matih_workers.settings import WorkerSettings, make_store
 from matih_workers.stores.mlflow_sql import tables
@@ -114,11 +115,11 @@ def published(pipe: Pipe) -> list[Producer]:
 def test_fill_changes_nothing_where_all_is_there_and_makes_what_is_missing(pipe: Pipe, empty_uri: str) -> None:
     who = published(pipe)
     client = MlflowClient(pipe.store_uri)
-    (run,) = SqlBench(pipe.store_uri).runs(who[0].run_id)
-    client.set_tag(run.info.run_id, "last", "edited")
+    (edited,) = SqlBench(pipe.store_uri).runs(who[0].run_id)
+    client.set_tag(edited.info.run_id, "last", "edited")
     before = dump(pipe.store_uri)
 
-    dry = replay(pipe)
+    dry = survey(pipe, pipe.store_uri)
     assert (dry["mode"], dry["runs"], dry["runs_missing"], dry["by_tenant"]) == ("fill", 3, 0, {"acme": pipe.published})
     assert dry["by_kind"] == {
         "RunLogged": 12,
@@ -128,11 +129,11 @@ def test_fill_changes_nothing_where_all_is_there_and_makes_what_is_missing(pipe:
         "ExperimentUpdated": 1,
         "RunDeleted": 1,
     }
-    done = replay(pipe, "--yes")
+    done = run(pipe, pipe.store_uri)
     assert (done["seen"], done["metrics"], done["refused"]) == (pipe.published, 24, {"malformed": 1})
     assert dump(pipe.store_uri) == before
 
-    assert replay(pipe, "--yes", "--run", who[0].run_id, uri=empty_uri)["metrics"] == 8
+    assert run(pipe, empty_uri, runs=frozenset({who[0].run_id}))["metrics"] == 8
     filled, old = SqlBench(empty_uri).view(who[0].run_id), SqlBench(pipe.store_uri).view(who[0].run_id)
     assert filled is not None
     assert old is not None
@@ -149,8 +150,8 @@ def test_fill_changes_nothing_where_all_is_there_and_makes_what_is_missing(pipe:
 
 def test_a_full_rebuild_is_equal_and_says_what_people_did_and_what_is_lost(pipe: Pipe, empty_uri: str) -> None:
     who = published(pipe)
-    refused = replay(pipe, "--full", "--yes", code=1)
-    assert "empty" in refused["error"]
+    with pytest.raises(NotEmpty):
+        asyncio.run(session(pipe, pipe.store_uri).run(Order("full"), lambda _: lambda _: None))
     done = replay(pipe, "--full", "--yes", "--verify", "--against", pipe.store_uri, uri=empty_uri)
     assert done["refused"] == {"malformed": 1}
     proof = done["verify"]
@@ -164,9 +165,9 @@ def test_a_full_rebuild_is_equal_and_says_what_people_did_and_what_is_lost(pipe:
     assert noted == positions(pipe.store_uri)
 
     old, new = MlflowClient(pipe.store_uri), SqlBench(empty_uri)
-    (run,) = SqlBench(pipe.store_uri).runs(who[0].run_id)
-    old.set_tag(run.info.run_id, "last", "edited")
-    old.log_metric(run.info.run_id, "mine", 1.0, START, 0)
+    (edited,) = SqlBench(pipe.store_uri).runs(who[0].run_id)
+    old.set_tag(edited.info.run_id, "last", "edited")
+    old.log_metric(edited.info.run_id, "mine", 1.0, START, 0)
     old.create_run("0")
     (gone,) = new.runs(who[1].run_id)
     verified = verify(pipe, empty_uri)
@@ -190,7 +191,7 @@ def test_a_full_rebuild_is_equal_and_says_what_people_did_and_what_is_lost(pipe:
 def session(pipe: Pipe, uri: str) -> Session:
     """What the command makes of its environment, in this process: as a command it takes seconds to start."""
     settings = WorkerSettings(store_uri=uri)
-    return Session(pipe.settings, settings, make_store(settings))
+    return Session(Access(pipe.settings, settings, make_store(settings)))
 
 
 def survey(pipe: Pipe, uri: str, **selected: Any) -> dict[str, Any]:
@@ -199,12 +200,17 @@ def survey(pipe: Pipe, uri: str, **selected: Any) -> dict[str, Any]:
     return asyncio.run(session(pipe, uri).survey(order, lambda _: lambda _: None))
 
 
+def run(pipe: Pipe, uri: str, **selected: Any) -> dict[str, Any]:
+    """A fill."""
+    return asyncio.run(session(pipe, uri).run(Order(selection=Selection(**selected)), lambda _: lambda _: None))
+
+
 def verify(pipe: Pipe, uri: str) -> dict[str, Any]:
     """The comparison alone."""
     return asyncio.run(verified(session(pipe, uri), old=pipe.store_uri, new=uri))
 
 
-@pytest.mark.parametrize("mode", ["fill", "full"])
+@pytest.mark.parametrize("mode", ["fill", pytest.param("full", marks=pytest.mark.soak)])
 def test_killed_and_started_again_it_goes_on(pipe: Pipe, empty_uri: str, mode: str, tmp_path: Path) -> None:
     who = history()
     for one in who:

@@ -27,7 +27,8 @@ from matih_schemas.identity import partition_of
 from matih_schemas.topics import catalogue
 from matih_workers.positions import Source
 from matih_workers.records import Received
-from matih_workers.replay.session import Session
+from matih_workers.replay.access import Access
+from matih_workers.replay.restoring import Restoring
 from matih_workers.settings import WorkerSettings, make_store
 
 if TYPE_CHECKING:
@@ -66,19 +67,20 @@ def worked(pipe: Pipe) -> list[str]:
     return warnings  # type: ignore[no-any-return]
 
 
-def session(pipe: Pipe, archives: dict[str, MemorySource] | None = None) -> Session:
+def restoring(pipe: Pipe, archives: dict[str, MemorySource] | None = None) -> Restoring:
     """What `matih replay` makes of its environment, in this process: as a command it takes seconds to start."""
     kind: Any = pipe.settled_by["MATIH_STORE"]
     settings = WorkerSettings(store_uri=pipe.store_uri, store=kind, worker_group=f"group-{pipe.topic}")
-    return Session(pipe.settings, settings, make_store(settings), lambda which: (archives or {}).get(which.topic_id))
+    access = Access(pipe.settings, settings, make_store(settings), lambda which: (archives or {}).get(which.topic_id))
+    return Restoring(access)
 
 
 def missing(pipe: Pipe) -> dict[str, Any]:
-    return asyncio.run(session(pipe).missing())[1]
+    return asyncio.run(restoring(pipe).missing())
 
 
 def brought(pipe: Pipe, *, give_up: bool = False, **archives: MemorySource) -> dict[str, Any]:
-    return asyncio.run(session(pipe, archives).mend(None, lambda _: lambda _: None, give_up=give_up))
+    return asyncio.run(restoring(pipe, archives).mend(None, lambda _: lambda _: None, give_up=give_up))
 
 
 def mended(pipe: Pipe, *arguments: str, code: int = 0) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def mended(pipe: Pipe, *arguments: str, code: int = 0) -> dict[str, Any]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("pipe", ["sql", "client"], indirect=True)
+@pytest.mark.parametrize("pipe", ["sql", pytest.param("client", marks=pytest.mark.soak)], indirect=True)
 def test_a_database_put_back_to_a_backup(pipe: Pipe, tmp_path: Path) -> None:
     who, other = (Producer(tenant="acme", experiment=f"backup-{secrets.token_hex(6)}") for _ in range(2))
     identifier = identity.experiment_id("acme", other.experiment)

@@ -25,7 +25,7 @@ from matih_workers.stores.protocol import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from matih_workers.replay.session import Session
+    from matih_workers.replay.access import Access
 
 T = TypeVar("T")
 
@@ -69,24 +69,25 @@ def replay(
     selection = _selection(tenant, run, experiment, kind, since, until)
     _check_use(full, missing, give_up, verify, against, selection)
     settle_interpreter()
-    session, store_uri = _session()
+    access = _access()
     if missing:
-        return _mend(session, rate, yes=yes, give_up=give_up, json=json)
+        return _mend(access, rate, yes=yes, give_up=give_up, json=json)
     if verify and not full:
-        report = _finish(_verify(session, store_uri, against or ""))
+        report = _finish(_verify(access, against or ""))
         if json:
             print_json(report)
         else:
             printing.verification(report)
         return 1 if report["differences"] else 0
-    from matih_workers.replay.session import Order
+    from matih_workers.replay.session import Order, Session
 
+    session = Session(access)
     order = Order("full" if full else "fill", selection, name, restart, rate)
     with _bar(json) as begin:
         report = _finish(session.run(order, begin) if yes else session.survey(order, begin))
     failed = 0
     if verify and yes:
-        report["verify"] = _finish(_verify(session, store_uri, against or ""))
+        report["verify"] = _finish(_verify(access, against or ""))
         failed = report["verify"]["differences"]
     if json:
         print_json(report)
@@ -95,12 +96,15 @@ def replay(
     return 1 if failed else 0
 
 
-def _mend(session: Session, rate: float | None, *, yes: bool, give_up: bool, json: bool) -> int:
+def _mend(access: Access, rate: float | None, *, yes: bool, give_up: bool, json: bool) -> int:
+    from matih_workers.replay.restoring import Restoring
+
+    restoring = Restoring(access)
     if yes:
         with _bar(json) as begin:
-            report = _finish(session.mend(rate, begin, give_up=give_up))
+            report = _finish(restoring.mend(rate, begin, give_up=give_up))
     else:
-        _, report = _finish(session.missing())
+        report = _finish(restoring.missing())
     if json:
         print_json(report)
     else:
@@ -108,10 +112,11 @@ def _mend(session: Session, rate: float | None, *, yes: bool, give_up: bool, jso
     return 1 if report.get("left") or report.get("former_left") else 0
 
 
-async def _verify(session: Session, store_uri: str, against: str) -> dict[str, Any]:
+async def _verify(access: Access, against: str) -> dict[str, Any]:
+    from matih_workers.replay.session import Session
     from matih_workers.replay.verifying import verified
 
-    return await verified(session, old=against, new=store_uri)
+    return await verified(Session(access), old=against, new=access.settings.store_uri)
 
 
 def _check_use(
@@ -157,24 +162,24 @@ def _moment(option: str, given: str | None) -> int | None:
         raise WrongUse(f"{option}: {error}") from error
 
 
-def _session() -> tuple[Session, str]:
-    from matih_workers.replay.session import Session
+def _access() -> Access:
+    from matih_workers.replay.access import Access
 
     try:
         settings = worker_settings()
-        return Session(kafka_settings(), settings, make_store(settings)), settings.store_uri
+        return Access(kafka_settings(), settings, make_store(settings))
     except (InvalidSettings, InvalidName) as error:
         raise WrongUse(str(error)) from error
 
 
 def _finish(work: Coroutine[Any, Any, T]) -> T:
     from matih_workers.replay.comparison import NotReadable
-    from matih_workers.replay.session import NotEmpty, explained
+    from matih_workers.replay.session import NotEmpty
 
     try:
         return asyncio.run(work)
     except StoreUnavailable as error:
-        raise CommandFailed(explained(error)) from error
+        raise CommandFailed(f"the store is unavailable: {error}; check MATIH_STORE_URI, and run it again") from error
     except (KafkaError, NotEmpty, NotReadable) as error:
         raise CommandFailed(str(error)) from error
 

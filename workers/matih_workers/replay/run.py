@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from matih_workers.changes import filling
 from matih_workers.ingest import Ingest
@@ -14,7 +14,7 @@ from matih_workers.replay.order import Batch, merged
 from matih_workers.replay.watching import NoNotes, Refusals, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from matih_workers.positions import Source
     from matih_workers.records import Received
@@ -148,3 +148,19 @@ class _Done:
     def before(self, record: Received) -> dict[int, int]:
         """The next offsets with this record, which was read, still to be done."""
         return {**self.next, record.partition: record.offset}
+
+
+def report_of(outcomes: Iterable[Outcome]) -> dict[str, Any]:
+    """What was done, of one or several goes."""
+    some, refusals = list(outcomes), Refusals()
+    for outcome in some:
+        refusals.by_reason.update(outcome.refusals.by_reason)
+        refusals.listed += outcome.refusals.listed
+    return {
+        "seen": sum(one.seen for one in some),
+        "events": sum(one.watch.events for one in some),
+        "metrics": sum(one.watch.points for one in some),
+        "retries": sum(one.watch.retries for one in some),
+        "refused": dict(refusals.by_reason.most_common()),
+        "refused_records": refusals.listed,
+    }
