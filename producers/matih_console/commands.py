@@ -45,6 +45,9 @@ COMMANDS: Final = (
     Command("topics", "operate", "The topics of the catalogue: create, check, print.", None),
     Command("usage", "operate", "What each tenant has written: records and bytes, from the events topic itself.", None),
     Command("dlq", "operate", "Dead letters: list, show, redrive, purge.", "workers"),
+    Command(
+        "replay", "operate", "The events once more: fill what is missing in MLflow, rebuild it, mend it.", "workers"
+    ),
     Command("tenants", "operate", "Who may use the API: create, list, token, revoke.", "api"),
     Command(
         "audit",

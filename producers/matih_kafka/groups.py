@@ -42,7 +42,7 @@ async def group(settings: KafkaSettings, name: str, topic: str) -> Group:
     async with topic_reader(settings) as reader:
         bounds = await reader.bounds(topic)
     async with admin_client(settings) as admin:
-        coordinator = await _coordinator(admin, name)
+        coordinator = await coordinator_of(admin, name)
         committed = await admin.list_consumer_group_offsets(name, coordinator)
         described = await admin.describe_consumer_groups([name], coordinator)
     lag = 0
@@ -53,7 +53,7 @@ async def group(settings: KafkaSettings, name: str, topic: str) -> Group:
     return Group(members, lag)
 
 
-async def _coordinator(admin: AIOKafkaAdminClient, name: str) -> int:
+async def coordinator_of(admin: AIOKafkaAdminClient, name: str) -> int:
     """The broker that coordinates the group. Kafka chooses one when it is first asked, which takes a moment."""
     for _ in range(_TRIES - 1):
         try:

@@ -17,13 +17,15 @@ from matih_kafka.errors import BrokerUnavailable, WrongTopic
 from matih_kafka.logs import only_errors_of_ours
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from matih_kafka.settings import KafkaSettings
 
 SILENCE_SECONDS: Final = 30.0
 """Seconds without a record, before the end is reached, after which the broker counts as unavailable."""
 _POLL_MS: Final = 500
+_TOGETHER: Final = 64
+"""Records unpacked at once: a fetch of a megabyte may hold hundreds of megabytes, compressed."""
 
 
 class TopicReader:
@@ -81,6 +83,33 @@ class TopicReader:
             heard = time.monotonic() if batches else heard
             self._check_silence(heard)
 
+    def parts(self, topic: str, wanted: Mapping[int, Sequence[range]]) -> dict[int, AsyncIterator[list[Any]]]:
+        """The records at these offsets, by partition, each partition's in order and some at a time.
+
+        The iterators may be advanced in any order, one at a time; those of an earlier call end here.
+
+        Raises, while they are advanced:
+            BrokerUnavailable: nothing came for a while.
+        """
+        starts = {TopicPartition(topic, number): some[0].start for number, some in wanted.items() if some}
+        self._next = None
+        self._consumer.assign(list(starts))
+        for place, start in starts.items():
+            self._consumer.seek(place, start)
+        return {number: self._part(TopicPartition(topic, number), some) for number, some in wanted.items()}
+
+    async def _part(self, place: TopicPartition, wanted: Sequence[range]) -> AsyncIterator[list[Any]]:
+        for one in wanted:
+            if await self._consumer.position(place) != one.start:
+                self._consumer.seek(place, one.start)
+            heard = time.monotonic()
+            while await self._consumer.position(place) < one.stop:
+                records = (await self._consumer.getmany(place, timeout_ms=_POLL_MS, max_records=_TOGETHER)).get(place)
+                if records:
+                    yield [record for record in records if record.offset < one.stop]
+                    heard = time.monotonic()
+                self._check_silence(heard)
+
     async def record_at(self, topic: str, partition: int, offset: int) -> Any | None:
         """The record at a place; None if it is not there any more, or not yet.
 
@@ -134,19 +163,31 @@ async def topic_reader(settings: KafkaSettings) -> AsyncIterator[TopicReader]:
     Raises:
         BrokerUnavailable: no broker answers, or it refuses.
     """
-    only_errors_of_ours()
     consumer = AIOKafkaConsumer(
         enable_auto_commit=False, auto_offset_reset="none", request_timeout_ms=10_000, **settings.client_options()
     )
+    async with broker_errors(settings):
+        try:
+            await consumer.start()
+            yield TopicReader(consumer, settings)
+        finally:
+            await consumer.stop()
+
+
+@asynccontextmanager
+async def broker_errors(settings: KafkaSettings) -> AsyncIterator[None]:
+    """Translates what aiokafka raises within the block.
+
+    Raises:
+        BrokerUnavailable: no broker answers, or it refuses.
+    """
+    only_errors_of_ours()
     try:
-        await consumer.start()
-        yield TopicReader(consumer, settings)
+        yield
     except OffsetOutOfRangeError as error:
         raise BrokerUnavailable(f"records went away while they were read: {error}; try again") from error
     except (AioKafkaError, asyncio.TimeoutError, OSError) as error:
         raise BrokerUnavailable(unreachable(settings, error)) from error
-    finally:
-        await consumer.stop()
 
 
 async def delete_before(settings: KafkaSettings, topic: str, offsets: dict[int, int]) -> None:

@@ -29,6 +29,9 @@ DELETED: Final = "matih.deleted"
 CANARY: Final = "matih.canary"
 """On an experiment: when a worker last tried whether MLflow takes writes, in ms since the epoch."""
 
+FILLED: Final = "matih.filled"
+"""On a run or an experiment that `matih replay` made, or filled tags of: which replay, and what."""
+
 _POSITION: Final = "matih.position."
 _RUN: Final = "matih.run."
 _EXPERIMENT: Final = "matih.experiment."
@@ -50,6 +53,7 @@ _OWN: Final = frozenset(
         DELETED,
         CANARY,
         END_REASON,
+        FILLED,
     }
 )
 

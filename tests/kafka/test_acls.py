@@ -19,6 +19,7 @@ from matih_kafka.admin import check_topics, create_topics
 from matih_kafka.errors import BrokerUnavailable
 from matih_kafka.groups import group as look_at_group
 from matih_kafka.idempotent import KafkaPublisher
+from matih_kafka.progress import committed, group_progress
 from matih_kafka.publisher import Record
 from matih_kafka.reading import topic_reader
 from matih_kafka.settings import KafkaSettings
@@ -117,6 +118,17 @@ async def doctor(settings: KafkaSettings) -> None:
     await look_at_group(settings, f"group-{settings.events_topic}", settings.events_topic)
 
 
+async def replay(settings: KafkaSettings) -> None:
+    await read(settings)
+    async with group_progress(settings, "matih-replay-ID", settings.events_topic) as progress:
+        await progress.save({0: 0})
+
+
+async def replay_missing(settings: KafkaSettings) -> None:
+    await committed(settings, f"group-{settings.events_topic}", settings.events_topic)
+    await read(settings)
+
+
 async def audit(settings: KafkaSettings) -> None:
     consumer = AIOKafkaConsumer(
         settings.events_topic, group_id="matih-audit", auto_offset_reset="earliest", **settings.client_options()
@@ -137,6 +149,8 @@ ACTIONS = {
     "topics create": create,
     "topics check": check,
     "doctor": doctor,
+    "replay": replay,
+    "replay missing": replay_missing,
     "audit": audit,
 }
 

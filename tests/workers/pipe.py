@@ -36,6 +36,7 @@ class Pipe:
         self.settings = KafkaSettings(bootstrap_servers=brokers, MATIH_EVENTS_TOPIC=topic)
         self.process: subprocess.Popen[bytes] | None = None
         self.published = 0
+        self.settled_by: dict[str, str] = {}
         self.partitions = catalogue(topic)[0].partitions
         self._starts = 0
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from matih_workers.positions import GAPS_MAX, Position, Source, Span, advanced, spans_of
 
 SOURCE = Source("cluster", "topic-1", "events")
+NEW = SOURCE._replace(topic_id="topic-2")
 SPANS = st.tuples(st.integers(0, 40), st.integers(0, 10)).map(lambda pair: Span(0, pair[0], pair[0] + pair[1]))
 
 
@@ -27,8 +28,11 @@ def test_the_gaps_are_what_no_span_has_applied(spans: list[Span]) -> None:
 
 def test_a_topic_made_anew_begins_at_its_beginning() -> None:
     old = advanced(None, SOURCE, Span(0, 0, 99))
-    new = advanced(old, SOURCE._replace(topic_id="topic-2"), Span(0, 2, 5))
-    assert new == Position("topic-2", 6, ((0, 2),), anew="topic-1")
+    new = advanced(old, NEW, Span(0, 2, 5))
+    assert new == Position("topic-2", 6, ((0, 2),), anew="topic-1", anew_end=100)
+    assert advanced(new, NEW, Span(0, 0, -1, settles="other")) == new
+    assert advanced(new, NEW, Span(0, 0, -1, settles="topic-1")) == Position("topic-2", 6, ((0, 2),))
+    assert Position.parse(new.text()) == new
 
 
 def test_the_text_stays_bounded() -> None:

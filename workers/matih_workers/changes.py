@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -58,13 +58,18 @@ class Logged:
 
 @dataclass(frozen=True)
 class ExperimentSpec:
-    """What is needed to create an experiment."""
+    """What is needed to create an experiment.
+
+    Attributes:
+        fill: the replay that makes it, None for none.
+    """
 
     experiment_id: str
     name: str
     description: str = ""
     artifact_location: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    fill: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class RunChange:
         problems: what was invalid and left out, for people.
         sign_of_life: it brings no data: for a run that takes nothing it is dropped, and refused to nobody.
         redriven: it was a dead letter: that later entries were applied says nothing about it.
+        fill: the replay that brings it and touches nothing that was there before; None: it comes in the usual way.
     """
 
     tenant_id: str
@@ -106,6 +112,7 @@ class RunChange:
     problems: tuple[str, ...] = ()
     redriven: bool = False
     sign_of_life: bool = False
+    fill: str | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,7 @@ class ExperimentChange:
         tags: set; others stay.
         problems: what was invalid and left out, for people.
         redriven: it was a dead letter: later changes may have been applied, so its tags only fill.
+        fill: as for a run.
     """
 
     tenant_id: str
@@ -129,6 +137,18 @@ class ExperimentChange:
     lifecycle: Lifecycle | None = None
     problems: tuple[str, ...] = ()
     redriven: bool = False
+    fill: str | None = None
 
 
 Change = RunChange | ExperimentChange
+
+
+def filling(change: Change, replay: str) -> Change:
+    """The change as the replay of this id brings it, which only fills what is missing."""
+    if isinstance(change, ExperimentChange):
+        create = change.create and replace(change.create, fill=replay)
+        return replace(change, create=create, fill=replay)
+    creation = change.creation
+    if creation is not None:
+        creation = replace(creation, experiment=replace(creation.experiment, fill=replay))
+    return replace(change, creation=creation, fill=replay)

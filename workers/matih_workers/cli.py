@@ -57,13 +57,18 @@ def log_to_stderr() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-async def _run(settings: WorkerSettings, kafka: KafkaSettings) -> None:
-    from matih_workers.process import WorkerProcess
-
+def settle_interpreter() -> None:
+    """Makes Python's own settings those of a process that applies batches."""
     # A batch is thousands of tuples that all end with it: looking for cycles among them took a fifth of the time.
     gc.set_threshold(GARBAGE_THRESHOLD)
     # The store's thread wakes up after each answer of the database, and would wait for the event loop's turn to end.
     sys.setswitchinterval(SWITCH_SECONDS)
+
+
+async def _run(settings: WorkerSettings, kafka: KafkaSettings) -> None:
+    from matih_workers.process import WorkerProcess
+
+    settle_interpreter()
     process = WorkerProcess(settings, kafka)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -173,6 +173,10 @@ class Health:
         self._warnings = dict(noticed.by_partition)
         self.metrics.missing_events.set(sum(noticed.missing.values()))
 
+    def partitions_warned_of(self) -> list[int]:
+        """Those whose positions say that something is missing, or that the topic was made anew."""
+        return sorted(number for number, warnings in self._warnings.items() if warnings)
+
     def warnings(self) -> list[str]:
         """What somebody should look at, although the worker goes on."""
         found = [warning for partition in sorted(self._warnings) for warning in self._warnings[partition]]

@@ -31,9 +31,7 @@ from matih_workers.stores.protocol import StoreTooSlow, StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from matih_workers.attempts import Attempts
-    from matih_workers.dead_letters import DeadLetters
-    from matih_workers.health import Health
+    from matih_workers.ingest_ports import Letters, Notes, Watcher
     from matih_workers.positions import Source
     from matih_workers.records import Received
     from matih_workers.settings import WorkerSettings
@@ -52,9 +50,9 @@ class Ingest:
     def __init__(
         self,
         store: RunStore,
-        dead_letters: DeadLetters,
-        attempts: Attempts,
-        health: Health,
+        dead_letters: Letters,
+        attempts: Notes,
+        health: Watcher,
         settings: WorkerSettings,
         reader: Callable[[Received], Read] = read,
     ) -> None:
@@ -67,6 +65,7 @@ class Ingest:
         self._read = reader
         self._idle = asyncio.Event()
         self._idle.set()
+        self._store_is_free = asyncio.Lock()
         self._stopping = False
         self.source: Source | None = None
 
@@ -104,11 +103,23 @@ class Ingest:
             await asyncio.Event().wait()
         self._idle.clear()
         try:
-            with self._health.in_flight(len(records)):
-                await self._settle_or_give_up(records)
+            async with self._store_is_free:
+                with self._health.in_flight(len(records)):
+                    await self._settle_or_give_up(records)
             self._attempts.settled(records)
         finally:
             self._idle.set()
+
+    async def look_again(self, partitions: Iterable[int]) -> None:
+        """Reads these partitions' positions: what was missing may have been brought by a replay meanwhile.
+
+        Raises:
+            StoreUnavailable: not now.
+        """
+        async with self._store_is_free:
+            if self.source is not None:
+                await asyncio.to_thread(self._store.positions, self.source, list(partitions))
+                self._health.noticed(self._store.noticed)
 
     async def _settle_or_give_up(self, records: Sequence[Received]) -> None:
         deaths = self._attempts.deaths(records[0])

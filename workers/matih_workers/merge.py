@@ -2,7 +2,8 @@
 
 The rules that make any redelivery harmless stand here: metrics and params are always applied (they are idempotent by
 themselves); a tag is set if its producer's number is above the mark, and only filled in if it is not; the first value
-of a param wins; a status holds if its order is greater.
+of a param wins; a status holds if its order is greater. A replay that fills (see filled.py) brings a run that was there
+before metrics, params and tags that are missing, and nothing else: no status, no name, no marks.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from matih_schemas import tags
 from matih_schemas.limits import TAG_VALUE_MAX
 from matih_schemas.status import StatusOrder
+from matih_workers.filled import Filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,6 +38,7 @@ class KnownRun:
         status: the order of its status, None if no status was applied yet.
         conflicts: params that were logged with two values.
         name: the run's name.
+        filled: what a replay has made or filled.
     """
 
     marks: dict[str, int] = field(default_factory=dict)
@@ -44,6 +47,7 @@ class KnownRun:
     status: StatusOrder | None = None
     conflicts: set[str] = field(default_factory=set)
     name: str = ""
+    filled: Filled = field(default_factory=Filled)
 
     @classmethod
     def of(cls, stored_tags: Mapping[str, str], params: Mapping[str, str]) -> KnownRun:
@@ -55,6 +59,7 @@ class KnownRun:
             status=StatusOrder.parse(stored_tags.get(tags.STATUS, "")),
             conflicts=set(filter(None, stored_tags.get(tags.PARAM_CONFLICTS, "").split(","))),
             name=stored_tags.get(RUN_NAME, ""),
+            filled=Filled.of(stored_tags),
         )
 
 
@@ -66,6 +71,7 @@ class RunWrites:
         status: None if it stays.
         conflicts: the value of the tag for params in conflict, None if it stays.
         again: some of the metrics have numbers at or below the mark: they were probably written before.
+        filled: the value of the tag that says what a replay has filled, None if it stays.
     """
 
     metrics: list[Metric] = field(default_factory=list)
@@ -75,6 +81,7 @@ class RunWrites:
     marks: dict[str, int] = field(default_factory=dict)
     conflicts: str | None = None
     again: bool = False
+    filled: str | None = None
 
     def __bool__(self) -> bool:
         return bool(self.metrics or self.params or self.tags or self.status or self.marks or self.conflicts)
@@ -84,6 +91,8 @@ class RunWrites:
         last = {tags.applied(producer): str(mark) for producer, mark in self.marks.items()}
         if self.conflicts is not None:
             last[tags.PARAM_CONFLICTS] = self.conflicts
+        if self.filled is not None:
+            last[tags.FILLED] = self.filled
         if self.status is not None:
             last[tags.STATUS] = self.status.order.text()
         return last
@@ -103,6 +112,7 @@ def merge(known: KnownRun, changes: Iterable[RunChange]) -> RunWrites:
     """
     merger = _Merger(known)
     for change in changes:
+        merger.begin(change.fill)
         if change.creation is not None:
             merger.create(change.creation)
         for logged in change.logged:
@@ -128,18 +138,24 @@ class _Merger:
         self._writes = RunWrites()
         self._seen: dict[Metric, None] = {}
         self._conflicts_before = frozenset(known.conflicts)
+        self._fill: str | None = None
+        self._filled_any = False
+
+    def begin(self, fill: str | None) -> None:
+        """What follows comes by this replay; a run that it made itself it builds in the usual way."""
+        self._fill = None if fill is None or self._known.filled.is_own(fill) else fill
 
     def create(self, creation: Creation) -> None:
         new = creation.owner and self._is_new(creation.producer_id, creation.sequence)
         for key, value in creation.tags.items():
             self._tag(key, value, overwrite=new)
-        if new and creation.run_name and creation.run_name != self._known.name:
+        if new and not self._fill and creation.run_name and creation.run_name != self._known.name:
             self._writes.tags[RUN_NAME] = creation.run_name
             self._known.name = creation.run_name
         self._mark(creation.producer_id, creation.sequence)
 
     def log(self, logged: Logged) -> None:
-        self._writes.again |= not self._is_new(logged.producer_id, logged.first_sequence)
+        self._writes.again |= logged.first_sequence <= self._known.marks.get(logged.producer_id, -1)
         # A dict keeps the order and drops what comes twice.
         self._seen.update(dict.fromkeys(logged.metrics))
         for key, value in logged.params:
@@ -149,7 +165,7 @@ class _Merger:
         self._mark(logged.producer_id, logged.last_sequence)
 
     def set_status(self, status: StatusChange) -> None:
-        if self._known.status is not None and status.order <= self._known.status:
+        if self._fill or (self._known.status is not None and status.order <= self._known.status):
             return
         self._known.status = status.order
         self._writes.status = status
@@ -163,24 +179,42 @@ class _Merger:
         return self._writes
 
     def _is_new(self, producer_id: str, sequence: int) -> bool:
+        if self._fill:
+            return self._known.filled.is_new(self._fill, producer_id, sequence)
         return sequence > self._known.marks.get(producer_id, -1)
 
     def _mark(self, producer_id: str, sequence: int) -> None:
-        if self._is_new(producer_id, sequence):
+        if self._fill:
+            self._note(producer_id, sequence)
+        elif self._is_new(producer_id, sequence):
             self._known.marks[producer_id] = self._writes.marks[producer_id] = sequence
 
     def _tag(self, key: str, value: str, *, overwrite: bool) -> None:
         # Filled in although its number is not above the mark: it may have been missing when a later one was applied.
-        if overwrite or key not in self._known.tag_keys:
-            self._writes.tags[key] = value
-            self._known.tag_keys.add(key)
+        missing = key not in self._known.tag_keys
+        if self._fill and not missing:
+            overwrite = overwrite and self._known.filled.holds(self._fill, key)
+        if not (overwrite or missing):
+            return
+        self._writes.tags[key] = value
+        self._known.tag_keys.add(key)
+        if self._fill:
+            self._known.filled.add(self._fill, key)
+            self._filled_any = True
+
+    def _note(self, producer_id: str, sequence: int) -> None:
+        """Notes what of these entries was filled."""
+        if self._filled_any:
+            self._known.filled.mark(producer_id, sequence)
+            self._writes.filled = self._known.filled.text()
+            self._filled_any = False
 
     def _param(self, key: str, value: str) -> None:
         first = self._known.params.get(key)
         if first is None:
             self._known.params[key] = remembered(value)
             self._writes.params[key] = value
-        elif first != remembered(value):
+        elif first != remembered(value) and not self._fill:
             self._known.conflicts.add(key)
 
 

@@ -8,13 +8,14 @@ gone before a worker came to them. Another topic id tells that the topic was mad
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 GAPS_MAX: Final = 50
+_IF_ANY: Final = ("gaps", "anew", "anew_gaps", "anew_end")
 Gap = tuple[int, int]
 """Offsets that were not applied: from the first to the one before the second."""
 
@@ -32,12 +33,14 @@ class Span:
     """The offsets of one partition that a batch applies.
 
     Attributes:
-        first, last: both are among them.
+        first, last: both are among them; with `last` before `first` there are none.
+        settles: the id of a former topic of this name of which nothing more will be looked for.
     """
 
     partition: int
     first: int
     last: int
+    settles: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,16 @@ class Position:
         end: the offset behind the last that was applied.
         gaps: offsets before `end` that were not applied, in order.
         anew: the id of the topic that had the name before, if it was made anew.
+        anew_gaps: the offsets of that topic that were not applied.
+        anew_end: the offset behind the last of that topic that was applied.
     """
 
     topic_id: str
     end: int
     gaps: tuple[Gap, ...] = ()
     anew: str | None = None
+    anew_gaps: tuple[Gap, ...] = ()
+    anew_end: int = 0
 
     @property
     def missing(self) -> int:
@@ -75,32 +82,38 @@ class Position:
     def text(self) -> str:
         """The form in which it is stored."""
         kept: dict[str, object] = {"topic_id": self.topic_id, "end": self.end}
-        return json.dumps(kept | {name: value for name in ("gaps", "anew") if (value := getattr(self, name))})
+        return json.dumps(kept | {name: value for name in _IF_ANY if (value := getattr(self, name))})
 
     @classmethod
     def parse(cls, text: str | None) -> Position | None:
         """The position in a stored text; None if there is none, or if somebody else wrote something else there."""
         try:
             kept = json.loads(text or "")
-            gaps = tuple((int(first), int(end)) for first, end in kept.get("gaps", ()))
-            return cls(str(kept["topic_id"]), int(kept["end"]), gaps, kept.get("anew"))
+            gaps, anew_gaps = _gaps(kept.get("gaps", ())), _gaps(kept.get("anew_gaps", ()))
+            anew_end = int(kept.get("anew_end", 0))
+            return cls(str(kept["topic_id"]), int(kept["end"]), gaps, kept.get("anew"), anew_gaps, anew_end)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
 
 def advanced(stored: Position | None, source: Source, span: Span) -> Position:
     """The position after the span is applied."""
-    if stored is None or stored.topic_id != source.topic_id:
-        before = Position(source.topic_id, 0, anew=stored.topic_id if stored else None)
-    else:
-        before = stored
+    before = on_topic(stored, source.topic_id)
+    if span.settles is not None and span.settles == before.anew:
+        before = replace(before, anew=None, anew_gaps=(), anew_end=0)
+    if span.last < span.first:
+        return before
     gaps = before.gaps if span.first <= before.end else (*before.gaps, (before.end, span.first))
-    return Position(
-        source.topic_id,
-        max(before.end, span.last + 1),
-        _without(gaps, span)[-GAPS_MAX:],
-        before.anew,
-    )
+    return replace(before, end=max(before.end, span.last + 1), gaps=_without(gaps, span)[-GAPS_MAX:])
+
+
+def on_topic(stored: Position | None, topic_id: str) -> Position:
+    """The position on the topic of this id; of one that was made anew the beginning, with what the old one lacked."""
+    if stored is None:
+        return Position(topic_id, 0)
+    if stored.topic_id == topic_id:
+        return stored
+    return Position(topic_id, 0, anew=stored.topic_id, anew_gaps=stored.gaps, anew_end=stored.end)
 
 
 def spans_of(places: Iterable[tuple[int, int]]) -> tuple[Span, ...]:
@@ -117,16 +130,20 @@ def warnings(position: Position, source: Source, partition: int) -> list[str]:
     where = f"{source.topic}/{partition}"
     found = [
         f"{where}: MLflow's database has not seen the events {first} to {end - 1} (restored from a backup, another "
-        f"database, or they went away before a worker came): stop the workers and set the group's offset of partition "
-        f"{partition} back to {first}; what is there already stays as it is"
+        f"database, or they went away before a worker came): `matih replay --missing` brings them while the workers run"
         for first, end in position.gaps
     ]
     if position.anew is not None:
         found.append(
             f"{where}: the topic was made anew (its id was {position.anew}, now {position.topic_id}): what stood on "
-            "the old one only, and was not applied, is gone but for archives and journals"
+            f"the old one only, from offset {position.anew_end} on, is not here: `matih replay --missing` brings it "
+            "from an archive, or settles that it is gone"
         )
     return found
+
+
+def _gaps(stored: Iterable[Sequence[int]]) -> tuple[Gap, ...]:
+    return tuple((int(first), int(end)) for first, end in stored)
 
 
 def _without(gaps: Iterable[Gap], span: Span) -> tuple[Gap, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS: Final = 0.5
+LOOK_SECONDS: Final = 5.0
+"""Seconds between two looks at positions that warn."""
 LEAVE_SECONDS: Final = 3.0
 """Seconds that committing and leaving the group may take at the end; past it the broker notices by itself."""
 
@@ -76,6 +79,8 @@ class WorkerProcess:
         self._ingest = Ingest(self._store, self._dead_letters, self._attempts, self.health, settings, reader)
         self._reaping: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._looking: asyncio.Task[None] | None = None
+        self._next_look = 0.0
 
     def stop(self) -> None:
         """Lets `run` come to its end; thread-safe only within the event loop."""
@@ -146,6 +151,7 @@ class WorkerProcess:
                 raise WorkerCrashed(f"the consumer crashed: {faust_types.crash_reason(self._app)}; start it again")
             self._look_at_kafka(self._app)
             await self._until_stopped(asyncio.sleep(WATCH_SECONDS))
+            self._look_at_positions()
 
     async def _reap(self) -> None:
         if not self._settings.reaper:
@@ -170,6 +176,24 @@ class WorkerProcess:
         if partitions is not None:
             logger.info("partitions: %s", ", ".join(map(str, sorted(partitions))) or "none")
 
+    def _look_at_positions(self) -> None:
+        """Whether what was missing was brought meanwhile, now and then: its partition may have no more events."""
+        warned = self.health.partitions_warned_of()
+        now = time.monotonic()
+        busy = self._looking is not None and not self._looking.done()
+        if warned and not busy and now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            self._looking = asyncio.create_task(self._look_again(warned))
+
+    async def _look_again(self, partitions: list[int]) -> None:
+        """Waits for its turn at the store, which may be a long outage."""
+        try:
+            await self._ingest.look_again(partitions)
+        except StoreUnavailable:
+            return  # the ingest says so itself, and waits
+        except Exception as error:  # noqa: BLE001  # a warning that stays for longer is no reason to stop
+            logger.warning("the positions can't be read, trying again: %s", error)
+
     def _look_at_kafka(self, app: App) -> None:
         if faust_types.reaches_coordinator(app):
             self.health.kafka.works()
@@ -191,6 +215,8 @@ class WorkerProcess:
     async def _close(self) -> None:
         """Lets the batch under way finish, commits, leaves the group: each within its time."""
         self._ingest.stop()
+        if self._looking is not None:
+            self._looking.cancel()
         if self._reaping is not None:
             self._reaping.cancel()
             await asyncio.wait([self._reaping], timeout=1.0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from matih_schemas import tags
 from matih_schemas.identity import mlflow_experiment_name
 from matih_workers.batch import grouped
+from matih_workers.filled import Filled, made_by
 from matih_workers.merge import KnownRun, RunWrites
 from matih_workers.positions import Noticed, Position, Spans, advanced
 from matih_workers.stores import labels, refusals
@@ -17,10 +18,11 @@ from matih_workers.stores.protocol import NOWHERE
 from matih_workers.stores.walk import StoredRun, apply_run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from matih_schemas.errors import InvalidEvent
     from matih_workers.changes import Change, ExperimentChange, ExperimentSpec, Lifecycle, Metric, RunChange
+    from matih_workers.positions import Source
     from matih_workers.stores.protocol import Refusals
 
 
@@ -55,7 +57,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.runs: dict[str, MemoryRun] = {}
         self.experiments: dict[str, MemoryExperiment] = {}
-        self.positions: dict[str, Position] = {}
+        self._noted: dict[str, Position] = {}
         self.noticed = Noticed()
         self._serial = itertools.count(1)
 
@@ -76,14 +78,29 @@ class MemoryStore:
     def _advance(self, spans: Spans) -> None:
         for key, span in position_keys(spans).items():
             if spans.source is not None:
-                self.positions[key] = advanced(self.positions.get(key), spans.source, span)
-                self.noticed.put(spans.source, {span.partition: self.positions[key]})
+                self._noted[key] = advanced(self._noted.get(key), spans.source, span)
+                self.noticed.put(spans.source, {span.partition: self._noted[key]})
 
     def probe(self) -> None:
         """Memory is always there."""
 
     def forget(self) -> None:
         """Nothing is remembered beside the data."""
+
+    def positions(self, source: Source, partitions: Iterable[int]) -> dict[int, Position]:
+        """The positions; see `RunStore`."""
+        keys = {labels.position_key(source, number): number for number in partitions}
+        found = {number: self._noted[key] for key, number in keys.items() if key in self._noted}
+        self.noticed.put(source, found)
+        return found
+
+    def is_empty(self) -> bool:
+        """Whether there are no experiments; see `RunStore`."""
+        return not self.experiments
+
+    def present(self, run_ids: Iterable[str]) -> set[str]:
+        """The runs that are there; see `RunStore`."""
+        return self.runs.keys() & set(run_ids)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -106,7 +123,13 @@ class MemoryStore:
             raise refusals.deleted_experiment(experiment.name)
         name = creation.run_name or f"run-{next(self._serial)}"
         run = MemoryRun(change.tenant_id, KnownRun(name=name), experiment=experiment, start_time=creation.start_time)
-        run.tags = {tags.RUN_ID: change.run_id, tags.TENANT_ID: change.tenant_id, "mlflow.runName": name}
+        run.tags = {
+            tags.RUN_ID: change.run_id,
+            tags.TENANT_ID: change.tenant_id,
+            "mlflow.runName": name,
+            **made_by(change.fill),
+        }
+        run.known.filled = Filled.of(run.tags)
         self.runs[change.run_id] = run
         return run
 
@@ -140,6 +163,8 @@ class MemoryStore:
         if experiment.tenant_id != change.tenant_id:
             raise refusals.foreign_experiment(change.tenant_id, change.experiment_id)
         if change.lifecycle is not None:
+            if labels.only_fills(change, experiment.tags):
+                return
             experiment.deleted = change.lifecycle == "delete"
         elif experiment.deleted:
             raise refusals.deleted_experiment(experiment.name)
@@ -147,7 +172,7 @@ class MemoryStore:
             self._update(experiment, change)
 
     def _update(self, experiment: MemoryExperiment, change: ExperimentChange) -> None:
-        if change.name is not None:
+        if change.name is not None and not labels.only_fills(change, experiment.tags):
             experiment.name = mlflow_experiment_name(change.tenant_id, change.name)
         experiment.tags |= labels.changed_tags(change, experiment.tags)
 
@@ -156,9 +181,8 @@ class MemoryStore:
         known = self.experiments.get(spec.experiment_id) or self._by_name(name)
         if known is not None and known.tenant_id != tenant_id:
             raise refusals.foreign_experiment(tenant_id, spec.experiment_id)
-        experiment = known or MemoryExperiment(
-            tenant_id, spec.experiment_id, name, labels.lacking_tags(spec, frozenset())
-        )
+        own = {**labels.given_tags(spec), **made_by(spec.fill)}
+        experiment = known or MemoryExperiment(tenant_id, spec.experiment_id, name, own)
         return self.experiments.setdefault(spec.experiment_id, experiment)
 
     def _by_name(self, name: str) -> MemoryExperiment | None:

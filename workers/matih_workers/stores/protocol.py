@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from matih_schemas.errors import InvalidEvent, MatihError
-from matih_workers.positions import Noticed, Spans
+from matih_workers.positions import Noticed, Position, Source, Spans
 
 if TYPE_CHECKING:
     from matih_workers.changes import Change
@@ -75,6 +75,27 @@ class RunStore(Protocol):
         """Drops all that is remembered of runs and experiments, also by an `apply` under way.
 
         For when others may write to the same runs: after partitions came or went.
+        """
+
+    def positions(self, source: Source, partitions: Iterable[int]) -> dict[int, Position]:
+        """How far these partitions of a topic are applied, of those of which it was ever noted; `noticed` has it too.
+
+        Raises:
+            StoreUnavailable: not now.
+        """
+
+    def is_empty(self) -> bool:
+        """Whether there are no experiments, deleted ones included, but for MLflow's own first one.
+
+        Raises:
+            StoreUnavailable: not now.
+        """
+
+    def present(self, run_ids: Iterable[str]) -> set[str]:
+        """Those of the runs that are there, deleted ones included.
+
+        Raises:
+            StoreUnavailable: not now.
         """
 
     def close(self) -> None:

@@ -81,6 +81,8 @@ class _Walk(Generic[Run]):
         if run.tenant_id != change.tenant_id:
             # The other tenant is not named: whoever reads the dead letter may be this one.
             raise InvalidEvent("tenant_mismatch", f"run {change.run_id} is not tenant {change.tenant_id}'s")
+        if change.lifecycle is not None and change.fill and not run.known.filled.is_own(change.fill):
+            return  # a replay that fills neither hides nor shows what was there before
         if change.lifecycle is not None:
             self.flush()
             self._port.set_lifecycle(run, change.lifecycle)

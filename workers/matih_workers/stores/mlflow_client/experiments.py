@@ -87,8 +87,9 @@ class Experiments:
         if found is None:
             raise refusals.unknown_experiment(change.tenant_id, change.experiment_id)
         if change.lifecycle is not None:
-            self._set_lifecycle(found, change.lifecycle)
-            self.forget_one(change.tenant_id, change.experiment_id)
+            if not labels.only_fills(change, found.tags):
+                self._set_lifecycle(found, change.lifecycle)
+                self.forget_one(change.tenant_id, change.experiment_id)
         elif found.lifecycle_stage != ACTIVE:
             raise refusals.deleted_experiment(found.name)
         else:
@@ -136,7 +137,7 @@ class Experiments:
     def _update(self, found: Experiment, change: ExperimentChange) -> None:
         for key, value in labels.changed_tags(change, found.tags).items():
             self._connection.set_experiment_tag(found.experiment_id, key, value)
-        if change.name is not None:
+        if change.name is not None and not labels.only_fills(change, found.tags):
             self._rename(found, change.tenant_id, change.name)
 
     def _rename(self, found: Experiment, tenant_id: str, name: str) -> None:

@@ -6,11 +6,13 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from matih_workers.positions import Position, advanced
-from matih_workers.stores.labels import ACTIVE, position_keys
+from matih_workers.stores.labels import ACTIVE, position_key, position_keys
 from matih_workers.stores.mlflow_client.errors import NotFound
 
 if TYPE_CHECKING:
-    from matih_workers.positions import Spans
+    from collections.abc import Iterable
+
+    from matih_workers.positions import Source, Spans
     from matih_workers.stores.mlflow_client.connection import Connection
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,16 @@ class Positions:
         """Reads them again at the next batch."""
         self._known = None
 
+    def read(self, connection: Connection, source: Source, partitions: Iterable[int]) -> dict[int, Position]:
+        """The positions of these partitions as they are now, as far as there are any.
+
+        Raises:
+            StoreUnavailable: MLflow does not answer.
+        """
+        keys = {position_key(source, number): number for number in partitions}
+        self._known = self._read(connection)
+        return {keys[key]: position for key, position in (self._known or {}).items() if key in keys}
+
     def advance(self, connection: Connection, spans: Spans) -> dict[int, Position]:
         """Moves the positions of the spans' partitions on; returns them. None where MLflow has no place for them.
 
@@ -37,7 +49,8 @@ class Positions:
         keys = position_keys(spans)
         if spans.source is None or not keys:
             return {}
-        known = self._known if self._known is not None else self._read(connection)
+        known = None if self._may_be_mended(keys) else self._known
+        known = known if known is not None else self._read(connection)
         if known is None:
             return {}
         found: dict[int, Position] = {}
@@ -48,6 +61,11 @@ class Positions:
                 connection.set_experiment_tag(FIRST_EXPERIMENT, key, after.text())
         self._known = known
         return found
+
+    def _may_be_mended(self, keys: Iterable[str]) -> bool:
+        """Whether something is missing there, which `matih replay --missing` may have brought since it was read."""
+        known = self._known or {}
+        return any(known[key].gaps or known[key].anew for key in keys if key in known)
 
     def _read(self, connection: Connection) -> dict[str, Position] | None:
         """All positions; None, and told once, if MLflow's first experiment is deleted: its API takes no tags of it."""

@@ -16,16 +16,17 @@ from matih_workers.stores.mlflow_client.connection import Connection
 from matih_workers.stores.mlflow_client.experiments import Experiments
 from matih_workers.stores.mlflow_client.knowledge import Knowledge, Outdated
 from matih_workers.stores.mlflow_client.lookup import Lookup
-from matih_workers.stores.mlflow_client.positions import Positions
+from matih_workers.stores.mlflow_client.positions import FIRST_EXPERIMENT, Positions
 from matih_workers.stores.mlflow_client.runs import Runs
 from matih_workers.stores.protocol import NOWHERE, Refusals, StoreUnavailable
 from matih_workers.stores.refusals import refused
 from matih_workers.stores.walk import apply_run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from matih_workers.changes import Change
+    from matih_workers.positions import Position, Source
 
 _TRIES: Final = 3
 
@@ -99,6 +100,26 @@ class MlflowClientStore:
         """Begins a new era; see `RunStore`."""
         self._knowledge.begin_era()
         self._positions.forget()
+
+    def positions(self, source: Source, partitions: Iterable[int]) -> dict[int, Position]:
+        """Reads the positions; see `RunStore`."""
+        connection, *_ = self._parts()
+        found = self._positions.read(connection, source, partitions)
+        self.noticed.put(source, found)
+        return found
+
+    def is_empty(self) -> bool:
+        """Looks for experiments; see `RunStore`."""
+        connection, *_ = self._parts()
+        return {item.experiment_id for item in connection.experiments()} <= {FIRST_EXPERIMENT}
+
+    def present(self, run_ids: Iterable[str]) -> set[str]:
+        """Looks the runs up, many in one call, the others one by one; see `RunStore`."""
+        _, experiments, runs = self._parts()
+        wanted = set(run_ids)
+        experiments.begin_batch()
+        runs.read_ahead(wanted)
+        return {run_id for run_id in wanted if runs.find(run_id) is not None}
 
     def close(self) -> None:
         """Ends the threads when they are done."""

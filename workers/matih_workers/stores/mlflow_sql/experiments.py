@@ -82,7 +82,8 @@ class Experiments:
         if found is None:
             raise refusals.unknown_experiment(change.tenant_id, change.experiment_id)
         if change.lifecycle is not None:
-            self._set_lifecycle(found, change.lifecycle)
+            if not labels.only_fills(change, found.tags):
+                self._set_lifecycle(found, change.lifecycle)
         elif found.deleted:
             raise refusals.deleted_experiment(found.name)
         else:
@@ -92,6 +93,12 @@ class Experiments:
         """The experiments with these numbers, as they are."""
         wanted = sorted(set(mlflow_ids))
         return {found.mlflow_id: found for found in self._read(tables.experiments.c.experiment_id.in_(wanted))}
+
+    def are_none(self) -> bool:
+        """Whether there are none but for MLflow's first one."""
+        column = tables.experiments.c.experiment_id
+        others = sa.select(sa.func.count()).where(column != _FIRST_EXPERIMENT)
+        return not self._connection.execute(others).scalar()
 
     def touch(self) -> None:
         """Writes a tag of the first active experiment: a write that concerns no run."""
@@ -157,8 +164,9 @@ class Experiments:
         return f"{root if slash and last == str(_FIRST_EXPERIMENT) else _PROXIED}/{number}"
 
     def _update(self, found: SqlExperiment, change: ExperimentChange) -> None:
+        keeps_name = labels.only_fills(change, found.tags)
         self._set_tags(found, labels.changed_tags(change, found.tags))
-        if change.name is not None:
+        if change.name is not None and not keeps_name:
             self._rename(found, change.tenant_id, change.name)
 
     def _rename(self, found: SqlExperiment, tenant_id: str, name: str) -> None:

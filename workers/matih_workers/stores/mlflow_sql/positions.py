@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from matih_workers.positions import Position, advanced
-from matih_workers.stores.labels import position_keys
+from matih_workers.stores.labels import position_key, position_keys
 from matih_workers.stores.mlflow_sql import tables
 from matih_workers.stores.mlflow_sql.bulk import set_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from matih_workers.positions import Spans
+    from matih_workers.positions import Source, Spans
 
 
 def advance(connection: sa.Connection, spans: Spans) -> dict[int, Position]:
@@ -33,6 +33,12 @@ def advance(connection: sa.Connection, spans: Spans) -> dict[int, Position]:
             rows.append({"key": key, "experiment_id": number, "value": after.text()})
     set_values(connection, tables.experiment_tags, rows)
     return found
+
+
+def read_positions(connection: sa.Connection, source: Source, partitions: Iterable[int]) -> dict[int, Position]:
+    """The positions of these partitions, as far as there are any."""
+    keys = {position_key(source, number): number for number in partitions}
+    return {keys[key]: position for key, (_, position) in _stored(connection, keys).items()}
 
 
 def _stored(connection: sa.Connection, keys: Iterable[str]) -> dict[str, tuple[int, Position]]:

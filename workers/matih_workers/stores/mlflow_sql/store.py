@@ -12,9 +12,9 @@ from matih_workers.stores.mlflow_sql.bulk import add_metrics
 from matih_workers.stores.mlflow_sql.database import Database
 from matih_workers.stores.mlflow_sql.errors import Outdated
 from matih_workers.stores.mlflow_sql.experiments import Experiments
-from matih_workers.stores.mlflow_sql.plan import Plan
-from matih_workers.stores.mlflow_sql.positions import advance
-from matih_workers.stores.mlflow_sql.reading import read_runs
+from matih_workers.stores.mlflow_sql.plan import Plan, run_uuid_of
+from matih_workers.stores.mlflow_sql.positions import advance, read_positions
+from matih_workers.stores.mlflow_sql.reading import find_anywhere, read_runs
 from matih_workers.stores.mlflow_sql.writing import (
     link_families,
     make_runs,
@@ -26,12 +26,13 @@ from matih_workers.stores.protocol import NOWHERE, Refusals, StoreUnavailable
 from matih_workers.stores.walk import apply_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import sqlalchemy as sa
 
     from matih_schemas.errors import InvalidEvent
     from matih_workers.changes import Change
+    from matih_workers.positions import Position, Source
     from matih_workers.stores.mlflow_sql.writing import Points
 
 _TRIES: Final = 3
@@ -76,6 +77,25 @@ class MlflowSqlStore:
 
     def forget(self) -> None:
         """Nothing is remembered from one batch to the next; see `RunStore`."""
+
+    def positions(self, source: Source, partitions: Iterable[int]) -> dict[int, Position]:
+        """Reads the positions; see `RunStore`."""
+        with self._database.transaction() as connection:
+            found = read_positions(connection, source, partitions)
+        self.noticed.put(source, found)
+        return found
+
+    def is_empty(self) -> bool:
+        """Looks for experiments; see `RunStore`."""
+        with self._database.transaction() as connection:
+            return Experiments(connection, self._artifact_root).are_none()
+
+    def present(self, run_ids: Iterable[str]) -> set[str]:
+        """Looks the runs up; see `RunStore`."""
+        wanted = {run_uuid_of(run_id): run_id for run_id in run_ids}
+        with self._database.transaction() as connection:
+            found = find_anywhere(connection, sorted({*wanted, *wanted.values()}))
+        return {wanted.get(name, name) for name in found}
 
     def close(self) -> None:
         """Closes the connections; see `RunStore`."""

@@ -1,0 +1,246 @@
+"""`matih replay` on real Kafka and databases: fill, full, killed and resumed, and the proof by MLflow's API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from mlflow import MlflowClient
+from mlflow.entities import ViewType
+from tests.waiting import until
+from tests.workers.journals import START, Entry, Producer, experiment_event
+from tests.workers.pipe import Pipe
+from tests.workers.views import SqlBench
+
+from matih_kafka.publisher import Record
+from matih_local import mlflow_schema
+from matih_schemas import events, identity, tags
+from matih_workers.replay.access import Access
+from matih_workers.replay.selection import Selection
+from matih_workers.replay.session import NotEmpty, Order, Session
+from matih_workers.replay.verifying import verified
+from matih_workers.settings import WorkerSettings, make_store
+from matih_workers.stores.mlflow_sql import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TABLES = (tables.experiments, tables.experiment_tags, tables.runs, tables.tags, tables.params, tables.latest_metrics)
+
+
+@pytest.fixture
+def pipe(kafka: str, events_topic: str, postgres: str, tmp_path: Path) -> Iterator[Pipe]:
+    mlflow_schema.main(postgres)
+    pipe = Pipe(kafka, events_topic, postgres, tmp_path)
+    yield pipe
+    pipe.close()
+
+
+@pytest.fixture
+def empty_uri(tmp_path: Path) -> str:
+    uri = f"sqlite:///{tmp_path / 'rebuilt.db'}"
+    mlflow_schema.main(uri)
+    return uri
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "matih_console.main", "replay", *arguments, "--json"]
+
+
+def replay(pipe: Pipe, *arguments: str, uri: str | None = None, code: int = 0) -> dict[str, Any]:
+    """The report of one command."""
+    environment = pipe.environment(MATIH_STORE_URI=uri or pipe.store_uri)
+    done = subprocess.run(command(*arguments), env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr + done.stdout
+    return json.loads(done.stdout) if done.stdout else {"error": done.stderr}  # type: ignore[no-any-return]
+
+
+def dump(uri: str) -> dict[str, list[Any]]:
+    """Every row that the store writes."""
+    engine = sa.create_engine(uri.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.connect() as connection:
+        rows = {table.name: sorted(map(repr, connection.execute(sa.select(table)))) for table in TABLES}
+        points = connection.execute(sa.text("SELECT key, value, timestamp, step, is_nan, run_uuid FROM metrics"))
+        found = rows | {"metrics": sorted(map(repr, points))}
+    engine.dispose()
+    return found
+
+
+def positions(uri: str) -> dict[str, str]:
+    """How far every partition is applied."""
+    found = [experiment.tags for experiment in MlflowClient(uri).search_experiments(view_type=ViewType.ALL)]
+    return {key: value for stored in found for key, value in stored.items() if key.startswith("matih.position.")}
+
+
+def without_notes(seen: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in seen.items() if key != tags.FILLED}
+
+
+def history(tenant: str = "acme") -> list[Producer]:
+    """Producers of three runs in two experiments."""
+    name = f"replay-{secrets.token_hex(6)}"
+    return [Producer(tenant=tenant, experiment=f"{name}-{number % 2}") for number in range(3)]
+
+
+def whole(who: Producer, steps: int = 4) -> list[events.TrackingEvent]:
+    logged = [
+        who.log(Entry({"loss": i / 10, "acc": i}, {f"p{i}": "v"}, {"last": str(i)}, i, START + i)) for i in range(steps)
+    ]
+    return [who.created(run_name="baseline", tags={"team": "a"}), *logged, who.ended()]
+
+
+def published(pipe: Pipe) -> list[Producer]:
+    """Runs of all kinds, a poisoned record and a renamed, deleted and restored experiment, applied by a worker."""
+    who = history()
+    identifier = identity.experiment_id("acme", who[1].experiment)
+    for one in who:
+        pipe.publish(whole(one))
+    pipe.publish_records([Record(b"acme/garbage", b"no event")])
+    pipe.start()
+    pipe.settled()
+    pipe.publish([experiment_event("acme", events.ExperimentUpdated(identifier, name=f"{who[1].experiment}-new"))])
+    pipe.publish([who[2].deleted()])
+    pipe.settled()
+    assert pipe.end() == 0
+    return who
+
+
+def test_fill_changes_nothing_where_all_is_there_and_makes_what_is_missing(pipe: Pipe, empty_uri: str) -> None:
+    who = published(pipe)
+    client = MlflowClient(pipe.store_uri)
+    (edited,) = SqlBench(pipe.store_uri).runs(who[0].run_id)
+    client.set_tag(edited.info.run_id, "last", "edited")
+    before = dump(pipe.store_uri)
+
+    dry = survey(pipe, pipe.store_uri)
+    assert (dry["mode"], dry["runs"], dry["runs_missing"], dry["by_tenant"]) == ("fill", 3, 0, {"acme": pipe.published})
+    assert dry["by_kind"] == {
+        "RunLogged": 12,
+        "RunCreated": 3,
+        "RunEnded": 3,
+        "(unreadable)": 1,
+        "ExperimentUpdated": 1,
+        "RunDeleted": 1,
+    }
+    done = run(pipe, pipe.store_uri)
+    assert (done["seen"], done["metrics"], done["refused"]) == (pipe.published, 24, {"malformed": 1})
+    assert dump(pipe.store_uri) == before
+
+    assert run(pipe, empty_uri, runs=frozenset({who[0].run_id}))["metrics"] == 8
+    filled, old = SqlBench(empty_uri).view(who[0].run_id), SqlBench(pipe.store_uri).view(who[0].run_id)
+    assert filled is not None
+    assert old is not None
+    filled.tags, old.tags["last"] = without_notes(filled.tags), "3"
+    assert filled == old
+    assert SqlBench(empty_uri).view(who[1].run_id) is None
+    by_experiment = survey(pipe, empty_uri, experiments=frozenset({who[1].experiment}))
+    assert (by_experiment["runs"], by_experiment["runs_missing"]) == (1, 1)
+    assert survey(pipe, empty_uri, tenants=frozenset({"other"}))["events"] == 0
+    assert survey(pipe, empty_uri, since=START, kinds=frozenset({"RunEnded"}))["events"] == 3
+    assert survey(pipe, empty_uri, until=START)["events"] == 0
+    assert not pipe.dead_letters()[1:]  # the worker's own for the garbage; a replay makes none
+
+
+def test_a_full_rebuild_is_equal_and_says_what_people_did_and_what_is_lost(pipe: Pipe, empty_uri: str) -> None:
+    who = published(pipe)
+    with pytest.raises(NotEmpty):
+        asyncio.run(session(pipe, pipe.store_uri).run(Order("full"), lambda _: lambda _: None))
+    done = replay(pipe, "--full", "--yes", "--verify", "--against", pipe.store_uri, uri=empty_uri)
+    assert done["refused"] == {"malformed": 1}
+    proof = done["verify"]
+    assert (proof["differences"], proof["edits"], proof["findings"]) == (0, 0, [])
+    assert (proof["experiments"], proof["runs"], proof["metrics"]) == (2, 3, 24)
+    rebuilt = SqlBench(empty_uri)
+    for one in who:
+        assert rebuilt.view(one.run_id) == SqlBench(pipe.store_uri).view(one.run_id)
+    noted = positions(empty_uri)
+    assert noted
+    assert noted == positions(pipe.store_uri)
+
+    old, new = MlflowClient(pipe.store_uri), SqlBench(empty_uri)
+    (edited,) = SqlBench(pipe.store_uri).runs(who[0].run_id)
+    old.set_tag(edited.info.run_id, "last", "edited")
+    old.log_metric(edited.info.run_id, "mine", 1.0, START, 0)
+    old.create_run("0")
+    (gone,) = new.runs(who[1].run_id)
+    verified = verify(pipe, empty_uri)
+    assert {(row["cause"], row["what"]) for row in verified["findings"]} == {
+        ("edited in MLflow", "tag last"),
+        ("edited in MLflow", "metric mine"),
+        ("edited in MLflow", "the whole"),
+    }
+    engine = sa.create_engine(pipe.store_uri.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM metrics WHERE step = 2"))
+    engine.dispose()
+    engine = sa.create_engine(empty_uri)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM params WHERE run_uuid = :run"), {"run": gone.info.run_id})
+    engine.dispose()
+    verified = verify(pipe, empty_uri)
+    assert verified["differences"] == 6 + 4  # points that the old one lost, and params that the new one did
+
+
+def session(pipe: Pipe, uri: str) -> Session:
+    """What the command makes of its environment, in this process: as a command it takes seconds to start."""
+    settings = WorkerSettings(store_uri=uri)
+    return Session(Access(pipe.settings, settings, make_store(settings)))
+
+
+def survey(pipe: Pipe, uri: str, **selected: Any) -> dict[str, Any]:
+    """What would be filled."""
+    order = Order(selection=Selection(**selected))
+    return asyncio.run(session(pipe, uri).survey(order, lambda _: lambda _: None))
+
+
+def run(pipe: Pipe, uri: str, **selected: Any) -> dict[str, Any]:
+    """A fill."""
+    return asyncio.run(session(pipe, uri).run(Order(selection=Selection(**selected)), lambda _: lambda _: None))
+
+
+def verify(pipe: Pipe, uri: str) -> dict[str, Any]:
+    """The comparison alone."""
+    return asyncio.run(verified(session(pipe, uri), old=pipe.store_uri, new=uri))
+
+
+@pytest.mark.parametrize("mode", ["fill", pytest.param("full", marks=pytest.mark.soak)])
+def test_killed_and_started_again_it_goes_on(pipe: Pipe, empty_uri: str, mode: str, tmp_path: Path) -> None:
+    who = history()
+    for one in who:
+        pipe.publish(whole(one, steps=60))
+    arguments = ["--yes", *(["--full"] if mode == "full" else [])]
+    bench = SqlBench(empty_uri)
+    for _ in range(2):
+        with (tmp_path / "killed.log").open("wb") as log:
+            process = subprocess.Popen(
+                command(*arguments, "--rate", "40"), env=pipe.environment(MATIH_STORE_URI=empty_uri), stderr=log
+            )
+        before = points(bench, who)
+        until(lambda before=before: points(bench, who) > before + 100, "some of it is there")
+        process.kill()
+        process.wait()
+    done = replay(pipe, *arguments, uri=empty_uri)
+    assert done["resumed"]
+    assert 0 < done["seen"] < pipe.published
+    pipe.start()
+    pipe.settled()
+    for one in who:
+        clean, found = SqlBench(pipe.store_uri).view(one.run_id), bench.view(one.run_id)
+        assert clean is not None
+        assert found is not None
+        found.tags = without_notes(found.tags)
+        assert found == clean
+        assert found.latest == clean.latest
+    again = replay(pipe, *arguments, uri=empty_uri, code=1 if mode == "full" else 0)
+    assert "empty" in again["error"] if mode == "full" else (again["resumed"], again["seen"]) == (False, pipe.published)
+
+
+def points(bench: SqlBench, who: list[Producer]) -> int:
+    return sum(len(seen.points) for one in who if (seen := bench.view(one.run_id)) is not None)

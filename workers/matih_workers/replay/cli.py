@@ -1,0 +1,201 @@
+"""`matih replay`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from matih_console.errors import CommandFailed, WrongUse
+from matih_console.output import JsonOption, print_json
+from matih_kafka.errors import InvalidSettings, KafkaError
+from matih_kafka.settings import kafka_settings
+from matih_schemas.errors import InvalidName
+from matih_workers.cli import settle_interpreter
+from matih_workers.dead_letters.moments import InvalidMoment, moment
+from matih_workers.replay import printing
+from matih_workers.replay.selection import KINDS, Selection
+from matih_workers.settings import make_store, worker_settings
+from matih_workers.stores.protocol import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    from matih_workers.replay.access import Access
+
+T = TypeVar("T")
+
+
+def replay(
+    full: Annotated[bool, typer.Option("--full", help="Rebuild everything, into an empty store.")] = False,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Bring what the store has not seen by its positions: after a backup.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it. Without it, only what would be done is told.")] = False,
+    tenant: Annotated[list[str] | None, typer.Option(help="Only this tenant's; may be repeated.")] = None,
+    experiment: Annotated[
+        list[str] | None, typer.Option(help="Only of this experiment, by name or id; may be repeated.")
+    ] = None,
+    run: Annotated[list[str] | None, typer.Option(help="Only of this run, by its id; may be repeated.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help=f"Only events of this kind: {', '.join(KINDS)}.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only what Kafka received at or after: 2026-01-31, 2026-01-31T08:00, 2h, 3d ago.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Only what it received before; as --since.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.1, help="Events per second at most, so that live events are not delayed.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--id", help="The replay's own name; without one it is made of the other arguments.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew what was interrupted.")] = False,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="With --missing: settle as lost what is nowhere any more.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare with the MLflow of --against; with --full after that.")
+    ] = False,
+    against: Annotated[str | None, typer.Option(metavar="URI", help="The tracking URI of the old MLflow.")] = None,
+    json: JsonOption = False,
+) -> int:
+    """The events once more, into MATIH_STORE_URI: fills what is missing there, and touches nothing that is there.
+
+    Interrupted or killed, the same command goes on where it was.
+    """
+    selection = _selection(tenant, run, experiment, kind, since, until)
+    _check_use(full, missing, give_up, verify, against, selection)
+    settle_interpreter()
+    access = _access()
+    if missing:
+        return _mend(access, rate, yes=yes, give_up=give_up, json=json)
+    if verify and not full:
+        report = _finish(_verify(access, against or ""))
+        if json:
+            print_json(report)
+        else:
+            printing.verification(report)
+        return 1 if report["differences"] else 0
+    from matih_workers.replay.session import Order, Session
+
+    session = Session(access)
+    order = Order("full" if full else "fill", selection, name, restart, rate)
+    with _bar(json) as begin:
+        report = _finish(session.run(order, begin) if yes else session.survey(order, begin))
+    failed = 0
+    if verify and yes:
+        report["verify"] = _finish(_verify(access, against or ""))
+        failed = report["verify"]["differences"]
+    if json:
+        print_json(report)
+    else:
+        printing.replay(report)
+    return 1 if failed else 0
+
+
+def _mend(access: Access, rate: float | None, *, yes: bool, give_up: bool, json: bool) -> int:
+    from matih_workers.replay.restoring import Restoring
+
+    restoring = Restoring(access)
+    if yes:
+        with _bar(json) as begin:
+            report = _finish(restoring.mend(rate, begin, give_up=give_up))
+    else:
+        report = _finish(restoring.missing())
+    if json:
+        print_json(report)
+    else:
+        printing.mending(report)
+    return 1 if report.get("left") or report.get("former_left") else 0
+
+
+async def _verify(access: Access, against: str) -> dict[str, Any]:
+    from matih_workers.replay.session import Session
+    from matih_workers.replay.verifying import verified
+
+    return await verified(Session(access), old=against, new=access.settings.store_uri)
+
+
+def _check_use(
+    full: bool, missing: bool, give_up: bool, verify: bool, against: str | None, selection: Selection
+) -> None:
+    if full and missing:
+        raise WrongUse("replay: --full or --missing, not both")
+    if missing and not selection.is_all:
+        raise WrongUse("replay --missing: brings all that is missing; the filters are for replays without it")
+    if give_up and not missing:
+        raise WrongUse("replay --give-up: goes with --missing only")
+    if verify and (missing or not selection.is_all):
+        raise WrongUse("replay --verify: compares everything: without filters, alone or after --full")
+    if verify != bool(against):
+        raise WrongUse("replay: --verify and --against URI go together")
+
+
+def _selection(
+    tenant: list[str] | None,
+    run: list[str] | None,
+    experiment: list[str] | None,
+    kind: list[str] | None,
+    since: str | None,
+    until: str | None,
+) -> Selection:
+    unknown = sorted(set(kind or ()) - set(KINDS))
+    if unknown:
+        raise WrongUse(f"no kind {unknown[0]!r}: there are {', '.join(KINDS)}")
+    return Selection(
+        frozenset(tenant or ()),
+        frozenset(run or ()),
+        frozenset(experiment or ()),
+        _moment("--since", since),
+        _moment("--until", until),
+        frozenset(kind or ()),
+    )
+
+
+def _moment(option: str, given: str | None) -> int | None:
+    try:
+        return None if given is None else moment(given, datetime.now(timezone.utc))
+    except InvalidMoment as error:
+        raise WrongUse(f"{option}: {error}") from error
+
+
+def _access() -> Access:
+    from matih_workers.replay.access import Access
+
+    try:
+        settings = worker_settings()
+        return Access(kafka_settings(), settings, make_store(settings))
+    except (InvalidSettings, InvalidName) as error:
+        raise WrongUse(str(error)) from error
+
+
+def _finish(work: Coroutine[Any, Any, T]) -> T:
+    from matih_workers.replay.comparison import NotReadable
+    from matih_workers.replay.session import NotEmpty
+
+    try:
+        return asyncio.run(work)
+    except StoreUnavailable as error:
+        raise CommandFailed(f"the store is unavailable: {error}; check MATIH_STORE_URI, and run it again") from error
+    except (KafkaError, NotEmpty, NotReadable) as error:
+        raise CommandFailed(str(error)) from error
+
+
+@contextmanager
+def _bar(json: bool) -> Iterator[Callable[[int], Callable[[int], None]]]:
+    """A progress bar on stderr, if somebody sits there."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    shown = sys.stderr.isatty() and not json
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
+
+        def begin(total: int) -> Callable[[int], None]:
+            task = bar.add_task("events", total=total)
+            return lambda more: bar.advance(task, more)
+
+        yield begin
