@@ -45,9 +45,8 @@ def processes_of(home: Path) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, *(pytest.param(one, marks=pytest.mark.soak) for one in (signal.SIGTERM, signal.SIGINT))]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_demo_leaves_no_process(home: Path, number: signal.Signals, tmp_path: Path) -> None:
     with (tmp_path / "out").open("wb") as out:
         process = subprocess.Popen([*DEMO, "--json", "--home", str(home)], stdout=out, stderr=out)

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 WAYS = [
     ("MTLS", None),
     ("SASLTLS", "SCRAM-SHA-512"),
-    ("SASLTLS", "SCRAM-SHA-256"),
-    ("SASLTLS", "PLAIN"),
-    ("SASL", "SCRAM-SHA-512"),
+    pytest.param("SASLTLS", "SCRAM-SHA-256", marks=pytest.mark.soak),
+    pytest.param("SASLTLS", "PLAIN", marks=pytest.mark.soak),
+    pytest.param("SASL", "SCRAM-SHA-512", marks=pytest.mark.soak),
 ]
 
 

@@ -153,7 +153,9 @@ def test_nobody_else_can_look_into_the_home(system, parts):
         assert path.lstat().st_mode & 0o77 == 0 or path.is_symlink(), path
 
 
-@pytest.mark.parametrize("name", ["mlflow", "worker", "postgres", "api"])
+@pytest.mark.parametrize(
+    "name", ["worker", *(pytest.param(name, marks=pytest.mark.soak) for name in ("mlflow", "postgres", "api"))]
+)
 def test_a_crash_is_seen_restarted_and_told(system, parts, name):
     before = parts[name]
     os.kill(before["pid"], signal.SIGKILL)
@@ -172,6 +174,7 @@ def status_of(parts, token=None):
     return httpx.get(f"{parts['api']['url']}/api/v1/experiments", headers=headers, timeout=20).status_code
 
 
+@pytest.mark.soak
 def test_the_homes_tokens_are_the_apis_once_it_starts_again(system, parts):
     assert status_of(parts) == 200
     tokens = system.home / "tokens.json"
@@ -209,6 +212,7 @@ def test_down_and_up_keep_all_data_and_all_ports(system, parts):
     assert all("before down" in found for found in Data(again).read())
 
 
+@pytest.mark.soak
 def test_a_killed_supervisor_takes_all_with_it_and_up_starts_again_with_all_data(system, parts):
     Data(parts).write("before the supervisor's death")
     supervisor, *children = processes(system)
@@ -239,6 +243,7 @@ def test_kill_of_everything_at_once_loses_nothing_and_a_stale_pid_file_stops_nob
     assert experiments == set(rows)
 
 
+@pytest.mark.soak
 def test_a_second_home_runs_beside_it_with_nothing_in_common(system, parts, tmp_path):
     # Its path is too long for a socket.
     beside = Matih(tmp_path / ("long" * 30) / "home", MATIH_CACHE_DIR=str(cache_folder()))

@@ -9,6 +9,7 @@ import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.waiting import until
 from tests.workers.doorkeeper import Doorkeeper
 from tests.workers.journals import START, Entry, Producer
@@ -67,6 +68,7 @@ def test_what_is_published_is_in_mlflow(pipe: Pipe) -> None:
     compare(pipe, producers)
 
 
+@pytest.mark.soak
 def test_kills_under_load_lose_nothing(pipe: Pipe) -> None:
     """kill -9 at moments of chance: while it starts, reads, writes and commits."""
     chance = random.Random(7)

@@ -30,7 +30,8 @@ RUNS_PER_PARTITION = 2
 POINTS = 10
 
 
-@pytest.mark.parametrize("partitions", [3, pytest.param(12, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("partitions", [3, 12])
 def test_as_many_workers_as_partitions_and_back(kafka: str, postgres_uri: str, tmp_path: Path, partitions: int) -> None:
     crew = Crew(kafka, postgres_uri, tmp_path, partitions)
     producers = on_every_partition(partitions)

@@ -64,6 +64,7 @@ def test_a_host_that_is_gone_for_good(worker: Pipe, hosts: tuple[Host, Host]) ->
     assert worker.dead_letters() == []
 
 
+@pytest.mark.soak
 def test_a_host_that_comes_back_with_a_new_shipper(worker: Pipe, hosts: tuple[Host, Host]) -> None:
     away, other = hosts
     away.freeze()
