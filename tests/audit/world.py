@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tests.workers.pipe import Pipe
+
     from matih_workers.audit.record import ArchivedRecord
 
 
@@ -38,6 +40,7 @@ class World:
 
     def __init__(self, brokers: str, topic: str, folder: Path) -> None:
         self.brokers, self.topic, self.folder = brokers, topic, folder
+        folder.mkdir(exist_ok=True)
         self.archive = folder / "archive"
         self.storage = LocalFolder(self.archive)
         self.key = notes.new_key("test/audit")
@@ -141,6 +144,18 @@ class World:
 
     def _ends(self) -> int:
         return sum(ArchiveReader(self.storage).ends().values())
+
+
+def archive_of(pipe: Pipe) -> Path:
+    """The folder of an archive of everything that was published."""
+    world = World(pipe.brokers, pipe.topic, pipe.folder / "audit")
+    world.start()
+    try:
+        world.archived_until(pipe.published)
+        assert world.end() == 0
+    finally:
+        world.close()
+    return world.archive
 
 
 def some_records(first: int, count: int, runs: int = 40, size: int = 100) -> list[Record]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
+from tests.audit.world import archive_of
 from tests.workers.journals import START, Entry, Producer
 from tests.workers.pipe import Pipe
 from tests.workers.views import SqlBench
@@ -37,12 +38,14 @@ def test_the_guide(kafka: str, events_topic: str, tmp_path: Path, request: pytes
     pipe.settled()
     (run,) = SqlBench(uri).runs(who.run_id)
     MlflowClient(uri).set_tag(run.info.run_id, "team", "edited")
+    audit = archive_of(pipe)
     environment = pipe.environment(
+        MATIH_AUDIT_ARCHIVE=str(audit),
         REBUILT_URI=f"sqlite:///{tmp_path / 'rebuilt.db'}",
         PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     )
     steps = STEP.findall(GUIDE)
-    assert len(steps) == 7
+    assert len(steps) == 8
     for command, told in steps:
         done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stdout, done.stderr)

@@ -200,6 +200,7 @@ def kill(system, name):
     )
 
 
+@pytest.mark.soak
 def test_down_and_up_keep_all_data_and_all_ports(system, parts):
     Data(parts).write("before down")
     running = processes(system)

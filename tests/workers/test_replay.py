@@ -13,12 +13,14 @@ import pytest
 import sqlalchemy as sa
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
+from tests.audit.world import archive_of
 from tests.waiting import until
 from tests.workers.journals import START, Entry, Producer, experiment_event
 from tests.workers.pipe import Pipe
 from tests.workers.views import SqlBench
 
 from matih_kafka.publisher import Record
+from matih_kafka.reading import delete_before, topic_reader
 from matih_local import mlflow_schema
 from matih_schemas import events, identity, tags
 from matih_workers.replay.access import Access
@@ -146,6 +148,38 @@ def test_fill_changes_nothing_where_all_is_there_and_makes_what_is_missing(pipe:
     assert survey(pipe, empty_uri, since=START, kinds=frozenset({"RunEnded"}))["events"] == 3
     assert survey(pipe, empty_uri, until=START)["events"] == 0
     assert not pipe.dead_letters()[1:]  # the worker's own for the garbage; a replay makes none
+
+
+def test_what_kafka_has_no_more_comes_from_the_archive(pipe: Pipe, empty_uri: str) -> None:
+    who = published(pipe)
+    archive, archived = archive_of(pipe), ends(pipe)
+    later = whole(Producer(tenant="acme", experiment=who[0].experiment))
+    pipe.publish(later[:2])
+    asyncio.run(delete_before(pipe.settings, pipe.topic, archived))
+    assert survey(pipe, empty_uri)["events"] == 2, "Kafka still has what has to come from the archive"
+    done = replay(pipe, "--full", "--yes", "--archive", str(archive), uri=empty_uri)
+    assert (done["seen"], done["refused"]) == (pipe.published, {"malformed": 1})
+    for one in who:
+        assert SqlBench(empty_uri).view(one.run_id) == SqlBench(pipe.store_uri).view(one.run_id)
+
+
+def ends(pipe: Pipe) -> dict[int, int]:
+    """The partitions' ends."""
+
+    async def found() -> dict[int, int]:
+        async with topic_reader(pipe.settings) as reader:
+            return await reader.ends(pipe.topic)
+
+    return asyncio.run(found())
+
+
+def test_no_archive_is_told_in_one_line(pipe: Pipe, empty_uri: str, tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "checkpoint").write_text("nothing")
+    error = replay(pipe, "--archive", str(tmp_path), uri=empty_uri, code=1)["error"]
+    assert "archive" in error
+    assert str(tmp_path) in error
+    assert "Traceback" not in error
 
 
 def test_a_full_rebuild_is_equal_and_says_what_people_did_and_what_is_lost(pipe: Pipe, empty_uri: str) -> None:

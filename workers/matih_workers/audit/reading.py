@@ -81,6 +81,15 @@ class ArchiveReader:
                 if first <= record.offset < until:
                     yield record
 
+    def held(self, cluster_id: str, topic_id: str) -> dict[int, tuple[range, ...]]:
+        """By partition the offsets from which its files go to which, in order; a topic's own holes are not told."""
+        found: dict[int, tuple[range, ...]] = {}
+        for where, end in self._known().ends.items():
+            if (where.cluster_id, where.topic_id) == (cluster_id, topic_id):
+                files = ((file.first, min(file.last + 1, end)) for file in self._of(where))
+                found[where.partition] = _in_order(range(first, stop) for first, stop in files if first < stop)
+        return found
+
     def _of(self, where: PartitionId) -> list[RecordFile]:
         if self._files is None:
             self._files = {}
@@ -93,6 +102,17 @@ class ArchiveReader:
             assert self.checkpoint is not None
             self._state = self._log.state(self.checkpoint.size)
         return self._state
+
+
+def _in_order(ranges: Iterable[range]) -> tuple[range, ...]:
+    """The ranges, those that touch or overlap as one."""
+    found: list[range] = []
+    for one in ranges:
+        if found and one.start <= found[-1].stop:
+            found[-1] = range(found[-1].start, max(found[-1].stop, one.stop))
+        else:
+            found.append(one)
+    return tuple(found)
 
 
 def read_file(storage: Storage, file: RecordFile) -> Iterator[ArchivedRecord]:

@@ -15,6 +15,7 @@ from matih_console.output import JsonOption, print_json
 from matih_kafka.errors import InvalidSettings, KafkaError
 from matih_kafka.settings import kafka_settings
 from matih_schemas.errors import InvalidName
+from matih_workers.audit.errors import AuditError
 from matih_workers.cli import settle_interpreter
 from matih_workers.dead_letters.moments import InvalidMoment, moment
 from matih_workers.replay import printing
@@ -60,6 +61,10 @@ def replay(
         bool, typer.Option("--verify", help="Compare with the MLflow of --against; with --full after that.")
     ] = False,
     against: Annotated[str | None, typer.Option(metavar="URI", help="The tracking URI of the old MLflow.")] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(help="A folder or s3://bucket/folder: what stands there is read there, the rest from Kafka."),
+    ] = None,
     json: JsonOption = False,
 ) -> int:
     """The events once more, into MATIH_STORE_URI: fills what is missing there, and touches nothing that is there.
@@ -69,7 +74,7 @@ def replay(
     selection = _selection(tenant, run, experiment, kind, since, until)
     _check_use(full, missing, give_up, verify, against, selection)
     settle_interpreter()
-    access = _access()
+    access = _access(archive)
     if missing:
         return _mend(access, rate, yes=yes, give_up=give_up, json=json)
     if verify and not full:
@@ -162,14 +167,18 @@ def _moment(option: str, given: str | None) -> int | None:
         raise WrongUse(f"{option}: {error}") from error
 
 
-def _access() -> Access:
-    from matih_workers.replay.access import Access
+def _access(archive: str | None) -> Access:
+    from matih_workers.replay.access import Access, no_archive
+    from matih_workers.replay.archive import archived_topics
 
     try:
         settings = worker_settings()
-        return Access(kafka_settings(), settings, make_store(settings))
+        find = no_archive if archive is None else archived_topics(archive)
+        return Access(kafka_settings(), settings, make_store(settings), find)
     except (InvalidSettings, InvalidName) as error:
         raise WrongUse(str(error)) from error
+    except AuditError as error:
+        raise CommandFailed(f"archive {archive}: {error}") from error
 
 
 def _finish(work: Coroutine[Any, Any, T]) -> T:
@@ -180,7 +189,7 @@ def _finish(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except StoreUnavailable as error:
         raise CommandFailed(f"the store is unavailable: {error}; check MATIH_STORE_URI, and run it again") from error
-    except (KafkaError, NotEmpty, NotReadable) as error:
+    except (KafkaError, AuditError, NotEmpty, NotReadable) as error:
         raise CommandFailed(str(error)) from error
 
 
