@@ -93,7 +93,7 @@ class Asking:
         return RequestKey.of(tenant, self._key, about + await self.request.body())
 
 
-def asking(
+async def asking(
     request: Request,
     x_tenant_id: Annotated[str | None, Header(description="The tenant; see the guide on tenants.")] = None,
     tenant_id: Annotated[str | None, Query(description="The tenant, if the header does not say it.")] = None,

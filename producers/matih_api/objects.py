@@ -133,13 +133,13 @@ class Objects:
         try:
             stored = await self.reads.call(self.reads.reader.run, tenants, which)
         except Problem as problem:
-            found = self._folded_run(tenants, plain(which), None)
+            found = self._run_in_life(tenants, plain(which), None)
             met = RunFacts.of(found) if found is not None else self.pendings.run(plain(which), however_old=True)
             met = met or self._deleted_unseen(tenants, plain(which))
             if met is None or not is_outage(problem):
                 raise
             return met
-        found = self._folded_run(tenants, stored.run_id if stored else plain(which), stored)
+        found = self._run_in_life(tenants, stored.run_id if stored else plain(which), stored)
         if found is None:
             return None
         facts = RunFacts.of(found)
@@ -241,7 +241,14 @@ class Objects:
         return fold_experiment(stored, self.pendings.overlay.of(tenants, wanted))
 
     def _folded_run(self, tenants: Collection[str] | None, wanted: str, stored: RunView | None) -> RunView | None:
-        found = fold_run(stored, self.pendings.overlay.of(tenants, wanted))
+        return self._after(stored, self.pendings.overlay.of(tenants, wanted))
+
+    def _run_in_life(self, tenants: Collection[str] | None, wanted: str, stored: RunView | None) -> RunView | None:
+        """The run as far as its creations, ends and deletions say: all that a write has to know."""
+        return self._after(stored, self.pendings.overlay.lifecycle_of(tenants, wanted))
+
+    def _after(self, stored: RunView | None, pending: Sequence[TrackingEvent]) -> RunView | None:
+        found = fold_run(stored, pending)
         if found is None:
             return None
         stage = self.pendings.overlay.stage(found.tenant_id, found.experiment_id)

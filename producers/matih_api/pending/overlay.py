@@ -143,6 +143,11 @@ class Overlay:
         kept = self._objects.get(object_id, ())
         return [one.read() for one in kept if tenants is None or one.tenant_id in tenants]
 
+    def lifecycle_of(self, tenants: Collection[str] | None, object_id: str) -> list[TrackingEvent]:
+        """As `of`, without what was logged: however much that is, none of it has to be decoded."""
+        kept = self._objects.get(object_id, ())
+        return [one.event for one in kept if one.event is not None and (tenants is None or one.tenant_id in tenants)]
+
     def knows(self, object_id: str) -> bool:
         """Whether an event about it is kept."""
         return object_id in self._objects
