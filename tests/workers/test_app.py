@@ -30,7 +30,7 @@ def test_the_settings_of_the_pattern(tmp_path: Path) -> None:
     assert str(conf.processing_guarantee) == "ProcessingGuarantee.AT_LEAST_ONCE"
     assert min(conf.broker_max_poll_interval, conf.stream_processing_timeout) >= 24 * 60 * 60
     assert (conf.broker_session_timeout, conf.broker_heartbeat_interval) == (6.0, 1.2)
-    assert (conf.stream_buffer_maxsize, conf.broker_max_poll_records) == (32, 64)
+    assert (conf.stream_buffer_maxsize, conf.broker_max_poll_records) == (8, 64)
     assert str(conf.datadir).startswith(str(tmp_path))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import faust
 from mode import CrashingSupervisor
 
+from matih_workers.fair_polling import FairConsumer
 from matih_workers.faust_types import App, Stream, partitions, received
 from matih_workers.room import Room
 
@@ -28,7 +29,7 @@ SESSION_TIMEOUT: Final = 6.0
 """Seconds after which a killed worker's partitions go to another: the least that brokers allow."""
 HEARTBEAT_INTERVAL: Final = 1.2
 COMMIT_INTERVAL: Final = 1.0
-BUFFER_EVENTS: Final = 32
+BUFFER_EVENTS: Final = 8
 """Events between the consumer and the batch; few, for each may have a megabyte."""
 POLL_EVENTS: Final = 64
 """Events unpacked at once: a fetch of a megabyte may hold hundreds of megabytes, compressed."""
@@ -55,6 +56,7 @@ def build_app(
         matih_kafka.errors.InvalidSettings: a file with a certificate, key or password can't be read.
     """
     app = _faust(settings, kafka, datadir)
+    app.transport.Consumer = FairConsumer  # type: ignore[misc]
     topic = app.topic(
         kafka.events_topic,
         key_type=bytes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-ROOM_BYTES: Final = 16 << 20
+ROOM_BYTES: Final = 512 << 10
 
 
 class Room:
