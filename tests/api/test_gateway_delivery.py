@@ -171,6 +171,7 @@ def test_shipper_and_api_are_killed_in_turn(world: GatewayWorld) -> None:
     training.arrived()
 
 
+@pytest.mark.soak
 def test_kafka_is_killed_behind_it(world: GatewayWorld, local_system: LocalSystem) -> None:
     with Training(world) as training:
         world.start_shipper()

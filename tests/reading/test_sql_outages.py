@@ -161,10 +161,10 @@ def test_more_callers_than_connections_are_told_in_time(reader: SqlReader, local
             thread.join()
     assert time.monotonic() - began < TIMEOUT_S + SLACK_S
     assert len(told) == 20
-    assert {text.rpartition("/mlflow: ")[2].partition(":")[0] for text in told} == {
-        "locked",
-        "all connections are in use",
-    }
+    # Which one of these it is hangs on when a caller got its connection: at once, never, or from one who gave up.
+    reasons = {text.rpartition("/mlflow: ")[2].partition(":")[0] for text in told}
+    assert "locked" in reasons
+    assert reasons <= {"locked", "all connections are in use", "too slow, given up"}
     reader.runs(None, RunQuery(limit=1))
 
 

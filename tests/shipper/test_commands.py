@@ -201,7 +201,7 @@ def test_sync_waits_for_a_shipper_that_runs(world):
 
 def test_sync_gives_up_and_says_why(world):
     Trainer(world.spool).end()
-    done = world.matih("sync", str(world.spool), "--any-target", "--timeout", "1", KAFKA_BOOTSTRAP_SERVERS=NO_KAFKA)
+    done = world.matih("sync", str(world.spool), "--any-target", "--timeout", "5", KAFKA_BOOTSTRAP_SERVERS=NO_KAFKA)
     assert done.returncode == 1
     assert "2 entries are left: Kafka at 127.0.0.1:9" in done.stderr
     assert not state.is_running(world.spool)

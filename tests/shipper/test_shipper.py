@@ -95,6 +95,7 @@ def test_killed_again_and_again_nothing_is_lost_and_first_copies_are_in_order(wo
     assert by_producer(finish(world)) == written_by(*trainers)
 
 
+@pytest.mark.soak
 def test_broker_killed_and_started_again(world, local_system):
     trainers = [Trainer(world.spool) for _ in range(3)]
     world.start_shipper()

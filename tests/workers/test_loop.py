@@ -86,6 +86,7 @@ def test_kills_under_load_lose_nothing(pipe: Pipe) -> None:
     compare(pipe, producers)
 
 
+@pytest.mark.soak
 def test_two_workers_share_and_take_over(pipe: Pipe) -> None:
     producers, events = trained(runs=8, events=6, points=40)
     second = Pipe(pipe.brokers, pipe.topic, pipe.store_uri, pipe.folder / "second")

@@ -144,6 +144,7 @@ def test_a_database_put_back_to_a_backup(pipe: Pipe, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pipe", ["sql"], indirect=True)
+@pytest.mark.soak
 def test_a_backup_before_anything_new_has_come(pipe: Pipe, tmp_path: Path) -> None:
     """No position tells of a gap yet: what the workers have acknowledged does. And what Kafka has no more is told."""
     who = Producer(tenant="acme", experiment=f"backup-{secrets.token_hex(6)}")

@@ -23,9 +23,10 @@ from matih_workers.stores.protocol import StoreUnavailable
 if TYPE_CHECKING:
     from pathlib import Path
 
-MOMENTS = [0.2, pytest.param(0.4, marks=pytest.mark.soak), pytest.param(0.7, marks=pytest.mark.soak)]
+MOMENTS = [0.2, 0.4, 0.7]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_worker_woken_after_its_partitions_moved_changes_nothing(
     kafka: str, events_topic: str, postgres_uri: str, tmp_path: Path, moment: float
