@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from matih_schemas.errors import InvalidEvent
 from matih_workers.dead_letters import headers
 from matih_workers.dead_letters.letter import InvalidId, Letter, LetterId, Place, letter, redriven_record
-from matih_workers.dead_letters.moments import InvalidMoment, moment
 from matih_workers.dead_letters.publishing import DeadLetter, as_record
 from matih_workers.dead_letters.register import Register, Selection, settlement, worth_redriving
+from matih_workers.moments import InvalidMoment, moment
 from matih_workers.records import Received
 
 if TYPE_CHECKING:

@@ -140,13 +140,14 @@ class Overlay:
 
     def of(self, tenants: Collection[str] | None, object_id: str) -> list[TrackingEvent]:
         """The events about an experiment or a run, as far as it is one of these tenants' (None: anybody's)."""
-        kept = self._objects.get(object_id, ())
-        return [one.read() for one in kept if tenants is None or one.tenant_id in tenants]
+        return [one.read() for one in self._kept(tenants, object_id)]
 
     def lifecycle_of(self, tenants: Collection[str] | None, object_id: str) -> list[TrackingEvent]:
         """As `of`, without what was logged: however much that is, none of it has to be decoded."""
-        kept = self._objects.get(object_id, ())
-        return [one.event for one in kept if one.event is not None and (tenants is None or one.tenant_id in tenants)]
+        return [one.event for one in self._kept(tenants, object_id) if one.event is not None]
+
+    def _kept(self, tenants: Collection[str] | None, object_id: str) -> Iterator[Pending]:
+        return (one for one in self._objects.get(object_id, ()) if tenants is None or one.tenant_id in tenants)
 
     def knows(self, object_id: str) -> bool:
         """Whether an event about it is kept."""

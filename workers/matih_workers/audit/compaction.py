@@ -71,14 +71,12 @@ def remove_covered(storage: Storage) -> int:
         Damaged: it is not.
     """
     kept = current_files(storage)
-    count = 0
-    for file in record_files(storage.paths(RECORDS)):
-        if file not in set(kept):
-            longer = next(one for one in kept if _covers(one, file))
-            list(_encoded(storage, longer))
-            storage.delete(file.path)
-            count += 1
-    return count
+    covered = sorted(set(record_files(storage.paths(RECORDS))).difference(kept))
+    for file in covered:
+        longer = next(one for one in kept if _covers(one, file))
+        list(_encoded(storage, longer))
+        storage.delete(file.path)
+    return len(covered)
 
 
 def _covers(longer: RecordFile, file: RecordFile) -> bool:

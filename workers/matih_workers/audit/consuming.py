@@ -11,9 +11,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError as AioKafkaError
 from aiokafka.errors import OffsetOutOfRangeError
 
-from matih_kafka.admin import partition_counts, unreachable
+from matih_kafka.admin import partition_counts
 from matih_kafka.errors import BrokerUnavailable, WrongTopic
-from matih_kafka.logs import only_errors_of_ours
+from matih_kafka.reading import broker_errors
 from matih_workers.audit.record import ArchivedRecord
 
 if TYPE_CHECKING:
@@ -89,7 +89,6 @@ async def topic_consumer(settings: KafkaSettings, group: str) -> AsyncIterator[T
         BrokerUnavailable: no broker answers, or it refuses, then or within the block.
         WrongTopic: there is no such topic.
     """
-    only_errors_of_ours()
     consumer = AIOKafkaConsumer(
         group_id=group,
         enable_auto_commit=False,
@@ -99,16 +98,15 @@ async def topic_consumer(settings: KafkaSettings, group: str) -> AsyncIterator[T
         **settings.client_options(),
     )
     topic = settings.events_topic
-    try:
-        await consumer.start()
-        count = (await partition_counts(consumer._client, [topic]))[topic]
-        if not count:
-            raise WrongTopic(f"topic {topic}: there is no such topic; `matih topics create` makes it")
-        yield TopicConsumer(consumer, topic, count)
-    except OffsetOutOfRangeError:
-        raise BrokerUnavailable("records went away before they were read: it begins anew") from None
-    except (AioKafkaError, asyncio.TimeoutError, OSError) as error:
-        raise BrokerUnavailable(unreachable(settings, error)) from error
-    finally:
-        with suppress(AioKafkaError, asyncio.TimeoutError, OSError):
-            await asyncio.wait_for(consumer.stop(), _STOP_SECONDS)
+    async with broker_errors(settings):
+        try:
+            await consumer.start()
+            count = (await partition_counts(consumer._client, [topic]))[topic]
+            if not count:
+                raise WrongTopic(f"topic {topic}: there is no such topic; `matih topics create` makes it")
+            yield TopicConsumer(consumer, topic, count)
+        except OffsetOutOfRangeError:
+            raise BrokerUnavailable("records went away before they were read: it begins anew") from None
+        finally:
+            with suppress(AioKafkaError, asyncio.TimeoutError, OSError):
+                await asyncio.wait_for(consumer.stop(), _STOP_SECONDS)

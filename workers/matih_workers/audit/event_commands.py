@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import sys
 import time
 from datetime import datetime, timezone
@@ -24,11 +25,12 @@ from matih_workers.audit.log import Log
 from matih_workers.audit.options import Archive, settings_for
 from matih_workers.audit.reading import ArchiveReader
 from matih_workers.audit.storage import open_storage
-from matih_workers.dead_letters.moments import InvalidMoment, moment
+from matih_workers.moment_option import moment_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from matih_workers.audit.checkpoint import Checkpoint
     from matih_workers.audit.storage import Storage
 
 FOLLOW_SECONDS: Final = 0.5
@@ -91,8 +93,7 @@ def tail(
     try:
         storage = _storage(archive)
         reader = ArchiveReader(storage)
-        latest = sorted(archived_events(reader, selection), key=_received)
-        for one in latest[len(latest) - lines :] if lines else []:
+        for one in reversed(heapq.nlargest(lines, archived_events(reader, selection), key=_received)):
             _print_event(one, json=json)
         while follow:
             time.sleep(FOLLOW_SECONDS)
@@ -132,7 +133,8 @@ def gaps(archive: Archive = None, tenant: Tenants = None, json: JsonOption = Fal
     """What is missing: offsets that the archive lacks, and numbers of producers that no event has. 1 if unexplained."""
     try:
         storage = _storage(archive)
-        reader, absent = ArchiveReader(storage), list(_absent(storage))
+        reader = ArchiveReader(storage)
+        absent = list(_absent(storage, reader.checkpoint))
         sequences = Sequences()
         unreadable = 0
         for one in archived_events(reader, Selection(tenants=frozenset(tenant or ()))):
@@ -158,8 +160,7 @@ def gaps(archive: Archive = None, tenant: Tenants = None, json: JsonOption = Fal
     return 1 if unexplained else 0
 
 
-def _absent(storage: Storage) -> Iterator[GapEntry]:
-    checkpoint = ArchiveReader(storage).checkpoint
+def _absent(storage: Storage, checkpoint: Checkpoint | None) -> Iterator[GapEntry]:
     for entry in Log(storage).entries(0, checkpoint.size) if checkpoint else ():
         found = decode(entry)
         if isinstance(found, GapEntry):
@@ -226,16 +227,9 @@ def _selection(
         actors=frozenset(actor or ()),
         kinds=frozenset(kind or ()),
         experiments=frozenset(experiment or ()),
-        since=_moment("--from", since),
-        until=_moment("--to", until),
+        since=moment_option("--from", since),
+        until=moment_option("--to", until),
     )
-
-
-def _moment(option: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else moment(text, datetime.now(timezone.utc))
-    except InvalidMoment as error:
-        raise WrongUse(f"{option}: {error}") from error
 
 
 def _storage(archive: str | None) -> Storage:

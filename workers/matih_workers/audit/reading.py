@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
 from matih_workers.audit import checkpoint, container
@@ -81,38 +82,24 @@ class ArchiveReader:
                 if first <= record.offset < until:
                     yield record
 
-    def held(self, cluster_id: str, topic_id: str) -> dict[int, tuple[range, ...]]:
-        """By partition the offsets from which its files go to which, in order; a topic's own holes are not told."""
-        found: dict[int, tuple[range, ...]] = {}
-        for where, end in self._known().ends.items():
-            if (where.cluster_id, where.topic_id) == (cluster_id, topic_id):
-                files = ((file.first, min(file.last + 1, end)) for file in self._of(where))
-                found[where.partition] = _in_order(range(first, stop) for first, stop in files if first < stop)
-        return found
+    def held(self, cluster_id: str, topic_id: str) -> dict[int, list[range]]:
+        """By partition the offsets of each of its files, as far as they count; a topic's own holes are not told."""
+        return {
+            where.partition: [range(file.first, min(file.last + 1, end)) for file in self._of(where)]
+            for where, end in self._known().ends.items()
+            if (where.cluster_id, where.topic_id) == (cluster_id, topic_id)
+        }
 
     def _of(self, where: PartitionId) -> list[RecordFile]:
         if self._files is None:
-            self._files = {}
-            for file in record_files(self._storage.paths(RECORDS)):
-                self._files.setdefault(file.partition, []).append(file)
-        return without_covered(self._files.get(where, []))
+            self._files = _by_partition(self._storage)
+        return self._files.get(where, [])
 
     def _known(self) -> LogState:
         if self._state is None:
             assert self.checkpoint is not None
             self._state = self._log.state(self.checkpoint.size)
         return self._state
-
-
-def _in_order(ranges: Iterable[range]) -> tuple[range, ...]:
-    """The ranges, those that touch or overlap as one."""
-    found: list[range] = []
-    for one in ranges:
-        if found and one.start <= found[-1].stop:
-            found[-1] = range(found[-1].start, max(found[-1].stop, one.stop))
-        else:
-            found.append(one)
-    return tuple(found)
 
 
 def read_file(storage: Storage, file: RecordFile) -> Iterator[ArchivedRecord]:
@@ -139,10 +126,12 @@ def record_files(paths: Iterable[str]) -> list[RecordFile]:
 
 def current_files(storage: Storage) -> list[RecordFile]:
     """All files of records but those that longer ones cover, by partition and place."""
-    by_partition: dict[PartitionId, list[RecordFile]] = {}
-    for file in record_files(storage.paths(RECORDS)):
-        by_partition.setdefault(file.partition, []).append(file)
-    return [file for files in by_partition.values() for file in without_covered(files)]
+    return [file for files in _by_partition(storage).values() for file in files]
+
+
+def _by_partition(storage: Storage) -> dict[PartitionId, list[RecordFile]]:
+    files = groupby(record_files(storage.paths(RECORDS)), lambda file: file.partition)
+    return {partition: without_covered(some) for partition, some in files}
 
 
 def without_covered(files: Iterable[RecordFile]) -> list[RecordFile]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from datetime import datetime, timezone
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -19,8 +18,8 @@ from matih_schemas.errors import REASONS, InvalidName
 from matih_workers.dead_letters import report
 from matih_workers.dead_letters.desk import Desk
 from matih_workers.dead_letters.letter import InvalidId, Letter, LetterId
-from matih_workers.dead_letters.moments import InvalidMoment, moment
 from matih_workers.dead_letters.register import Selection, worth_redriving
+from matih_workers.moment_option import moment_option
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -165,8 +164,8 @@ def _selection(
         frozenset(tenant or ()),
         frozenset(run or ()),
         frozenset(reason or ()),
-        _moment("--since", since),
-        _moment("--until", until),
+        moment_option("--since", since),
+        moment_option("--until", until),
     )
 
 
@@ -175,13 +174,6 @@ def _ids(texts: list[str]) -> list[LetterId]:
         return [LetterId.parse(text) for text in texts]
     except InvalidId as error:
         raise WrongUse(str(error)) from error
-
-
-def _moment(option: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else moment(text, datetime.now(timezone.utc))
-    except InvalidMoment as error:
-        raise WrongUse(f"{option}: {error}") from error
 
 
 def _open(desk: Desk, selection: Selection) -> list[Letter]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from matih_workers.audit.reading import ArchiveReader
 from matih_workers.audit.storage import open_storage
 from matih_workers.records import Received
+from matih_workers.replay.ranges import united
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -37,7 +38,8 @@ class ArchiveSource:
         Raises:
             Damaged, StorageUnavailable: it can't be told.
         """
-        return await asyncio.to_thread(self._reader.held, self.topic.cluster_id, self.topic.topic_id)
+        files = await asyncio.to_thread(self._reader.held, self.topic.cluster_id, self.topic.topic_id)
+        return {number: united(some) for number, some in files.items()}
 
     def records(self, wanted: Mapping[int, Ranges]) -> Parts:
         """The records; see `RecordSource`. They raise Damaged or StorageUnavailable where those can't be had."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -17,7 +16,7 @@ from matih_kafka.settings import kafka_settings
 from matih_schemas.errors import InvalidName
 from matih_workers.audit.errors import AuditError
 from matih_workers.cli import settle_interpreter
-from matih_workers.dead_letters.moments import InvalidMoment, moment
+from matih_workers.moment_option import moment_option
 from matih_workers.replay import printing
 from matih_workers.replay.selection import KINDS, Selection
 from matih_workers.settings import make_store, worker_settings
@@ -154,17 +153,10 @@ def _selection(
         frozenset(tenant or ()),
         frozenset(run or ()),
         frozenset(experiment or ()),
-        _moment("--since", since),
-        _moment("--until", until),
+        moment_option("--since", since),
+        moment_option("--until", until),
         frozenset(kind or ()),
     )
-
-
-def _moment(option: str, given: str | None) -> int | None:
-    try:
-        return None if given is None else moment(given, datetime.now(timezone.utc))
-    except InvalidMoment as error:
-        raise WrongUse(f"{option}: {error}") from error
 
 
 def _access(archive: str | None) -> Access:
