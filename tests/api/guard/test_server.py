@@ -184,7 +184,8 @@ def test_a_body_that_never_ends_is_408(server: Server) -> None:
                 answer = connection.recv(65536)
             except TimeoutError:
                 continue
-        problem(answer, 408, "body-too-slow")
+        connection.settimeout(20)
+        problem(answer + everything(connection), 408, "body-too-slow")
 
 
 @pytest.mark.parametrize("chunked", [False, True])
