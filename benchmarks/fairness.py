@@ -10,6 +10,7 @@ import os
 import statistics
 import tempfile
 import time
+import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.journal_to_kafka import PER_ENTRY, fresh_topic, ship_written
 from benchmarks.kafka_to_mlflow import points_applied, worker
-from benchmarks.log_to_mlflow import training
+from benchmarks.log_to_mlflow import CALLS, PAUSE_S, training
 
 from matih_local.downloads import fetch
 from matih_local.system import LocalSystem
@@ -29,29 +30,33 @@ from matih_tracking.journal.writer import JournalWriter
 if TYPE_CHECKING:
     from matih_kafka.settings import KafkaSettings
 
-CALLS = 2_000
 ROUNDS = 3
-FLOOD_POINTS = 2_400_000
 VICTIM_PARTITION = 5
+STARTED = int(1 / PAUSE_S)
+"""Calls of a run's first second, in which its shipper starts."""
 BAR = "p50 <= 150, p99 <= 300 ms"
 
 
 @dataclass(frozen=True)
 class Case:
-    """Where the flood is, and over how many runs it is spread."""
+    """Where the flood is, over how many runs it is spread, and how many points it has.
+
+    Before the run's own partition it is what the run waits for; elsewhere it has to outlast the run.
+    """
 
     name: str
-    partitions: frozenset[int]
-    runs: int
+    partitions: frozenset[int] = frozenset()
+    runs: int = 0
+    points: int = 0
 
 
 OTHERS = frozenset(range(PARTITIONS)) - {VICTIM_PARTITION}
 CASES = (
-    Case("no flood", frozenset(), 0),
-    Case("1 run on another partition", frozenset({0}), 1),
-    Case("44 runs on all 11 others", OTHERS, 44),
-    Case("48 runs on all 12", OTHERS | {VICTIM_PARTITION}, 48),
-    Case("1 run on the same partition", frozenset({VICTIM_PARTITION}), 1),
+    Case("no flood"),
+    Case("1 run on another partition", frozenset({0}), 1, 2_400_000),
+    Case("44 runs on all 11 others", OTHERS, 44, 2_400_000),
+    Case("48 runs on all 12", OTHERS | {VICTIM_PARTITION}, 48, 600_000),
+    Case("1 run on the same partition", frozenset({VICTIM_PARTITION}), 1, 600_000),
 )
 
 
@@ -65,7 +70,7 @@ def run_on(tenant: str, partition: int) -> str:
 
 def write(spool: Path, case: Case) -> int:
     """Journals of the flood; returns the number of entries."""
-    calls = FLOOD_POINTS // PER_ENTRY // case.runs
+    calls = case.points // PER_ENTRY // case.runs
     now = int(time.time() * 1000)
     experiment = experiment_id("flood", "flood")
     partitions = sorted(case.partitions)
@@ -85,13 +90,22 @@ def fill(settings: KafkaSettings, case: Case) -> None:
         ship_written(settings, lambda spool: write(spool, case))
 
 
+def ready(metrics_url: str) -> bool:
+    """Whether the worker has its partitions."""
+    try:
+        with urllib.request.urlopen(metrics_url.replace("/metrics", "/readyz"), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
 def delays_in(system: LocalSystem, case: Case) -> tuple[list[float], int]:
-    """Sorted delays of the run's calls in seconds, and the points of the flood that were left at its end."""
+    """Delays of the run's calls in seconds, in order, and the points of the flood that were left at its end."""
     settings = fresh_topic(system.kafka.url)
     fill(settings, case)
     with ExitStack() as stack:
         url = stack.enter_context(worker(settings, system.postgres.url, "fairness"))
-        while case.runs and not points_applied(url):
+        while not (points_applied(url) if case.runs else ready(url)):
             time.sleep(0.01)
         environment = {
             "MATIH_TENANT": "quiet",
@@ -99,8 +113,8 @@ def delays_in(system: LocalSystem, case: Case) -> tuple[list[float], int]:
             "MATIH_RUN_ID": run_on("quiet", VICTIM_PARTITION),
             "MATIH_REAPER": "off",
         }
-        delays = sorted(training(system, CALLS, environment))
-        left = case.runs and FLOOD_POINTS + CALLS * PER_ENTRY - points_applied(url)
+        delays = training(system, CALLS, environment)
+        left = case.runs and case.points + CALLS * PER_ENTRY - points_applied(url)
     return delays, left
 
 
@@ -116,12 +130,20 @@ def main() -> None:
                 found[case].append(delays_in(system, case))
     print(f"a run of 1 000 metrics/s beside another tenant's flood, log call -> MLflow's table (bar: {BAR})")
     for case, rounds in found.items():
-        p50, p99 = (
-            1000 * statistics.median(delays[int(len(delays) * part)] for delays, _ in rounds) for part in (0.5, 0.99)
+        p50, p99, started = (
+            1000 * statistics.median(share(delays[first:], part) for delays, _ in rounds)
+            for first, part in ((0, 0.5), (0, 0.99), (STARTED, 0.99))
         )
-        worst = 1000 * max(delays[-1] for delays, _ in rounds)
         left = min(left for _, left in rounds)
-        print(f"  {case.name:<28} p50 {p50:6.0f} ms   p99 {p99:6.0f}   worst {worst:6.0f}   flood left {left:>9,}")
+        print(
+            f"  {case.name:<28} p50 {p50:6.0f} ms   p99 {p99:6.0f}   "
+            f"after its first second {started:6.0f}   flood left {left:>9,}"
+        )
+
+
+def share(delays: list[float], part: float) -> float:
+    """What so large a part of the delays is below."""
+    return sorted(delays)[int(len(delays) * part)]
 
 
 if __name__ == "__main__":

@@ -71,15 +71,19 @@ def main() -> None:
     fetch()
     p50s: list[float] = []
     p99s: list[float] = []
+    started: list[float] = []
     with tempfile.TemporaryDirectory(dir="/var/tmp") as home, LocalSystem(Path(home)) as system:
         system.start()
         for _ in range(ROUNDS):
-            found = sorted(training(system, CALLS))
+            found = training(system, CALLS)
             p50s.append(statistics.median(found))
-            p99s.append(found[int(len(found) * 0.99)])
+            p99s.append(sorted(found)[int(len(found) * 0.99)])
+            later = sorted(found[int(1 / PAUSE_S) :])
+            started.append(later[int(len(later) * 0.99)])
     print(
         f"log call -> MLflow's table, 1 000 metrics/s: p50 {1000 * statistics.median(p50s):.0f} ms, "
-        f"p99 {1000 * statistics.median(p99s):.0f} ms (bar: {BAR})"
+        f"p99 {1000 * statistics.median(p99s):.0f} ms (bar: {BAR}); p99 after the first second, in which the shipper "
+        f"starts, {1000 * statistics.median(started):.0f} ms"
     )
 
 

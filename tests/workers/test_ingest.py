@@ -18,6 +18,7 @@ from matih_workers.changes import RunChange
 from matih_workers.dead_letters import DeadLetters
 from matih_workers.health import Health
 from matih_workers.ingest import Ingest
+from matih_workers.lanes import Lanes
 from matih_workers.pace import Pace
 from matih_workers.records import Received
 from matih_workers.settings import WorkerSettings
@@ -25,7 +26,7 @@ from matih_workers.stores.memory import MemoryStore
 from matih_workers.stores.protocol import NOWHERE, StoreTooSlow, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from matih_schemas.events import TrackingEvent
@@ -88,10 +89,18 @@ class Bench:
         records = [received(event, offset) for offset, event in enumerate(events)]
 
         async def all_parts() -> None:
-            for part in self.ingest.parts(records):
+            for part in self.parts(records):
                 await self.ingest.settle(part)
 
         asyncio.run(all_parts())
+
+    def parts(self, records: list[Received]) -> Iterator[list[Received]]:
+        """As the worker takes them."""
+        lanes = Lanes()
+        for record in records:
+            lanes.put(record)
+        while part := lanes.part(self.ingest.points, self.settings.worker_batch_events, self.ingest.alone):
+            yield part
 
     def reasons(self) -> list[str]:
         """Of the dead letters, partition by partition."""
@@ -131,7 +140,7 @@ def test_a_store_too_slow_for_a_batch_gets_smaller_ones(bench: Bench) -> None:
     assert (points(bench, who), bench.reasons()) == (160, [])
     assert bench.store.batches[0] == 18
     assert bench.health.report()["store"]["state"] == "up"
-    assert len(list(bench.ingest.parts([received(log, offset) for offset, log in enumerate(logs)]))) > 1
+    assert len(list(bench.parts([received(log, offset) for offset, log in enumerate(logs)]))) > 1
 
 
 def test_an_event_too_slow_by_itself_is_waited_for_and_no_poison(bench: Bench) -> None:
@@ -237,7 +246,7 @@ def test_what_killed_workers_is_taken_alone_and_given_up_in_the_end(bench: Bench
     for _ in range(3):
         die_over(tmp_path, *records[1:2])
     bench = Bench(tmp_path)
-    assert [len(part) for part in bench.ingest.parts(records)] == [1, 1, 2]
+    assert [len(part) for part in bench.parts(records)] == [1, 1, 2]
     bench.settle(*records)
     assert bench.reasons() == ["poison"]
     assert points(bench, who) == 1
@@ -248,7 +257,7 @@ def test_parts_are_bounded_by_points(bench: Bench) -> None:
     who = Producer()
     records = [received(who.log(*[Entry({"a": 1.0}, step=i) for i in range(999)]), offset) for offset in range(30)]
     bench.ingest._pace = Pace(5000)
-    parts = list(bench.ingest.parts(records))
+    parts = list(bench.parts(records))
     assert [record for part in parts for record in part] == records
     assert {len(part) for part in parts[:-1]} <= {2, 3, 4, 5}
 

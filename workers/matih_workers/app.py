@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import faust
 from mode import CrashingSupervisor
 
-from matih_workers.fair_polling import FairConsumer
+from matih_workers.fair_polling import fair_consumer
 from matih_workers.faust_types import App, Stream, partitions, received
-from matih_workers.room import Room
+from matih_workers.lanes import Lanes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,9 @@ SESSION_TIMEOUT: Final = 6.0
 HEARTBEAT_INTERVAL: Final = 1.2
 COMMIT_INTERVAL: Final = 1.0
 BUFFER_EVENTS: Final = 8
-"""Events between the consumer and the batch; few, for each may have a megabyte."""
+"""Events between the consumer and the lanes; few, for each may have a megabyte."""
+_BUFFER_SECONDS: Final = 0.1
+"""How long the stream may hold on to events that have come, if there are fewer."""
 POLL_EVENTS: Final = 64
 """Events unpacked at once: a fetch of a megabyte may hold hundreds of megabytes, compressed."""
 _DAY: Final = 24 * 60 * 60.0
@@ -56,7 +59,8 @@ def build_app(
         matih_kafka.errors.InvalidSettings: a file with a certificate, key or password can't be read.
     """
     app = _faust(settings, kafka, datadir)
-    app.transport.Consumer = FairConsumer  # type: ignore[misc]
+    lanes = Lanes()
+    app.transport.Consumer = fair_consumer(lanes)  # type: ignore[misc]
     topic = app.topic(
         kafka.events_topic,
         key_type=bytes,
@@ -68,7 +72,7 @@ def build_app(
 
     @app.agent(topic, name="ingest", concurrency=1)
     async def carry(stream: StreamT[bytes]) -> None:
-        await take(cast("Stream", stream), ingest, settings)
+        await carry_out(cast("Stream", stream), lanes, ingest, settings)
 
     @app.on_partitions_assigned.connect(weak=False)
     async def assigned(_app: Any, assigned: Any, **_: Any) -> None:
@@ -107,18 +111,40 @@ def _faust(settings: WorkerSettings, kafka: KafkaSettings, datadir: Path) -> fau
     )
 
 
-async def take(stream: Stream, ingest: Ingest, settings: WorkerSettings) -> None:
-    """The agent: acknowledges a part of what it took once that is settled; never returns.
+async def carry_out(stream: Stream, lanes: Lanes, ingest: Ingest, settings: WorkerSettings) -> None:
+    """The agent: settles a part of what has come, acknowledges it, and looks what has come meanwhile; never returns.
 
     It never raises for an outage, for Faust would go on with later events then: `ingest` tries again.
     """
-    room = Room()
-    stream.add_processor(room.enter)
-    async for events in stream.noack_take(settings.worker_batch_events, settings.worker_batch_wait):
-        for part in ingest.parts(received(event) for event in events):
-            await ingest.settle(part)
-            await _acknowledge(stream, part)
-            room.leave(sum(len(record.value or b"") for record in part))
+    arrived = asyncio.Event()
+    taking = asyncio.create_task(_take(stream, lanes, arrived))
+    taking.add_done_callback(lambda _: arrived.set())
+    try:
+        while not taking.done():
+            arrived.clear()
+            while part := lanes.part(ingest.points, settings.worker_batch_events, ingest.alone):
+                await ingest.settle(part)
+                await _acknowledge(stream, part)
+            await arrived.wait()
+        taking.result()
+    finally:
+        taking.cancel()
+
+
+async def _take(stream: Stream, lanes: Lanes, arrived: asyncio.Event) -> None:
+    """Lets in what comes, as it comes; how much that is the lanes have said when it was polled.
+
+    `noack_take` is only what keeps the stream going without acknowledging: its batches would cost a wait.
+    """
+
+    async def enter(value: bytes | None) -> bytes | None:
+        lanes.put(received(stream.current_event))
+        arrived.set()
+        return value
+
+    stream.add_processor(enter)
+    async for _ in stream.noack_take(BUFFER_EVENTS, _BUFFER_SECONDS):
+        pass
 
 
 async def _acknowledge(stream: Stream, part: list[Received]) -> None:

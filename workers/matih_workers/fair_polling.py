@@ -1,4 +1,4 @@
-"""Each partition gets its turn in every poll: one tenant's backlog must not stand before another's run.
+"""Takes records of those partitions only whose lane has room: a lane that is full holds up no other.
 
 aiokafka hands over all that it has fetched of one partition before it comes to the next. A fetch is a megabyte, and
 holds a hundred thousand points or more, for they compress well: a run on the last of twelve partitions waited a minute.
@@ -6,67 +6,81 @@ holds a hundred thousand points or more, for they compress well: a run on the la
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.consumer.fetcher import FetchResult
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
-TURN_BYTES: Final = 4 << 10
-"""Bytes of values that a partition may give in a turn, at least: one record goes in any case."""
-TURN_BYTES_MAX: Final = 64 << 10
+    from matih_workers.lanes import Lanes
+
+LOOK_AGAIN: Final = 0.005
+"""Seconds after which a full lane may have room again."""
+FETCH_WAIT_MS: Final = 200
+"""How long a broker may hold back the answer to a fetch: aiokafka asks it for nothing else meanwhile, so when the
+records of one partition have all been taken, the next ones wait for as long as the others are idle. Faust has 1500."""
 
 
-class FairConsumer(Consumer):
-    """Faust's consumer, with turns."""
+def fair_consumer(lanes: Lanes) -> type[Consumer]:
+    """Faust's consumer, for these lanes."""
 
-    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
-        return FairThread(self, loop=self.loop, beacon=self.beacon)
+    class FairConsumer(Consumer):
+        def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+            return FairThread(lanes, self, loop=self.loop, beacon=self.beacon)
+
+    return FairConsumer
 
 
 class FairThread(AIOKafkaConsumerThread):
-    """Polls as Faust's does; where several partitions have records, in turns of as many bytes (deficit round robin)."""
+    """Polls as Faust's does, but only for what has room."""
 
-    _turn_bytes: int = TURN_BYTES
+    def __init__(self, lanes: Lanes, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lanes = lanes
+
+    def _create_consumer(self, *args: Any, **kwargs: Any) -> Any:
+        consumer = super()._create_consumer(*args, **kwargs)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
 
     async def _fetch_records(
-        self,
-        consumer: Any,
-        active_partitions: Any,
-        timeout: float | None = None,
-        max_records: int | None = None,
+        self, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
     ) -> Any:
-        waiting = waiting_partitions(consumer._fetcher._records, active_partitions)
-        if len(waiting) > 1 and self.consumer.flow_active:
-            found = {one: some for one in waiting if (some := await self._turn(consumer, one, max_records))}
-            if found:
-                self._turn_bytes = next_turn(found)
-                return found
-        return await super()._fetch_records(consumer, active_partitions, timeout=timeout, max_records=max_records)
-
-    async def _turn(self, consumer: Any, partition: Any, max_records: int | None) -> list[Any]:
-        found: list[Any] = []
-        size = 0
-        while size < self._turn_bytes and (max_records is None or len(found) < max_records):
-            records = await super()._fetch_records(consumer, {partition}, timeout=0, max_records=1)
-            if not records:
-                break
-            found += records[partition]
-            size += len(records[partition][0].value or b"")
+        if not self.consumer.flow_active or not active_partitions:
+            return await super()._fetch_records(consumer, active_partitions, timeout=timeout, max_records=max_records)
+        wanted = {pair for pair in active_partitions if self._lanes.room(pair.partition)}
+        turns = [(pair, await self._turn(consumer, pair, max_records)) for pair in fetched(consumer, wanted)]
+        found = {pair: records for pair, records in turns if records}
+        if not found:
+            found = await self._wait(consumer, wanted, timeout if wanted == set(active_partitions) else LOOK_AGAIN)
+        for pair, records in found.items():
+            self._lanes.behind(pair.partition, (consumer.highwater(pair) or 0) - records[-1].offset - 1)
         return found
 
+    async def _turn(self, consumer: Any, pair: Any, max_records: int | None) -> list[Any]:
+        """As many of the records that are here as fill the partition's lane."""
+        records: list[Any] = []
+        room = self._lanes.room(pair.partition)
+        while room > 0 and (max_records is None or len(records) < max_records):
+            some = await super()._fetch_records(consumer, {pair}, timeout=0, max_records=1)
+            if not some:
+                break
+            records += some[pair]
+            room -= len(some[pair][0].value or b"")
+        return records
 
-def waiting_partitions(fetched: Mapping[Any, Any], active: Collection[Any] | None) -> list[Any]:
-    """The partitions of which records are here."""
-    return [one for one, result in fetched.items() if type(result) is FetchResult and (active is None or one in active)]
+    async def _wait(self, consumer: Any, wanted: set[Any], timeout: float | None) -> Any:
+        """The first record that comes within so many seconds, if one does."""
+        if wanted:
+            return await super()._fetch_records(consumer, wanted, timeout=timeout, max_records=1)
+        await asyncio.sleep(LOOK_AGAIN)
+        return {}
 
 
-def next_turn(found: Mapping[Any, Sequence[Any]]) -> int:
-    """How many bytes each partition gives in the next turn: as many as the largest record of this one.
-
-    Who has large records gives one of them; who has small ones gives as many as make up for it.
-    """
-    largest = max((len(record.value or b"") for records in found.values() for record in records), default=0)
-    return min(max(largest, TURN_BYTES), TURN_BYTES_MAX)
+def fetched(consumer: Any, wanted: Collection[Any]) -> list[Any]:
+    """The partitions among these of which records are here."""
+    results: Mapping[Any, Any] = consumer._fetcher._records
+    return [pair for pair, result in results.items() if type(result) is FetchResult and pair in wanted]

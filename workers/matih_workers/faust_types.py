@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 class Stream(Protocol):
     """What an agent is given."""
 
+    current_event: Any
+    """The event whose value a processor sees."""
+
     def add_processor(self, processor: Any) -> None:
         """Lets an awaitable function see each value, in order, before it is taken; the stream waits for it."""
 

@@ -23,13 +23,14 @@ from matih_workers import traces
 from matih_workers.backoff import Backoff
 from matih_workers.batch import metric_count
 from matih_workers.dead_letters import DeadLetter
+from matih_workers.lanes import points_at_most
 from matih_workers.pace import Pace
 from matih_workers.positions import Spans, spans_of
 from matih_workers.records import Read, read
 from matih_workers.stores.protocol import StoreTooSlow, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from matih_workers.ingest_ports import Letters, Notes, Watcher
     from matih_workers.positions import Source
@@ -77,25 +78,14 @@ class Ingest:
         """Waits until no `settle` is under way."""
         await self._idle.wait()
 
-    def parts(self, records: Iterable[Received]) -> Iterator[list[Received]]:
-        """The records in parts to be settled and acknowledged one after the other.
+    @property
+    def points(self) -> int:
+        """How many points the store takes at once, now."""
+        return self._pace.points
 
-        What a dead process left is taken one by one; else as many as the bound on points allows.
-        """
-        part: list[Received] = []
-        points = 0
-        for record in records:
-            alone = self._attempts.deaths(record) > 0
-            if part and (alone or points >= self._pace.points):
-                yield part
-                part, points = [], 0
-            part.append(record)
-            points += _points_at_most(record)
-            if alone:
-                yield part
-                part, points = [], 0
-        if part:
-            yield part
+    def alone(self, record: Received) -> bool:
+        """Whether the record has to be settled by itself: a process died over it."""
+        return self._attempts.deaths(record) > 0
 
     async def settle(self, records: Sequence[Received]) -> None:
         """Returns once every record is durable in the store or among the dead letters."""
@@ -246,13 +236,8 @@ def _partial(one: Read) -> list[DeadLetter]:
     return [DeadLetter(one.record, InvalidEvent("invalid_entry", "; ".join(problems)))] if problems else []
 
 
-def _points_at_most(record: Received) -> int:
-    """Roughly how many points a record brings, without decoding it: a point takes 11 bytes or more."""
-    return len(record.value or b"") // 11
-
-
 def _most_points(records: Iterable[Received]) -> int:
-    return sum(map(_points_at_most, records))
+    return sum(map(points_at_most, records))
 
 
 def _one_line(error: Exception) -> str:

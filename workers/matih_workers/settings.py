@@ -43,9 +43,8 @@ class WorkerSettings(BaseSettings):
         worker_datadir: a folder for what must survive the process: the events it was at when it was killed.
         worker_tenants: the tenants that may write to this worker's topic, comma separated; empty for all. Others'
             events are dead letters (`tenant_mismatch`). For a tenant with a topic of its own.
-        worker_batch_events: events taken at once, at most.
+        worker_batch_events: events applied at once, at most.
         worker_batch_metrics: points applied at once, at most (an event is never split).
-        worker_batch_wait: seconds to wait for a batch to fill.
         worker_backoff: seconds before the first retry; each further one waits twice as long.
         worker_backoff_max: seconds that a retry waits at most.
         worker_attempts: how often one event may fail, or kill the worker, before it is a dead letter.
@@ -75,7 +74,6 @@ class WorkerSettings(BaseSettings):
     worker_tenants: Annotated[frozenset[str], NoDecode] = frozenset()
     worker_batch_events: int = Field(default=256, ge=1)
     worker_batch_metrics: int = Field(default=20_000, ge=1)
-    worker_batch_wait: float = Field(default=0.02, gt=0)
     worker_backoff: float = Field(default=0.2, gt=0)
     worker_backoff_max: float = Field(default=5.0, gt=0)
     worker_attempts: int = Field(default=5, ge=1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from matih_workers.changes import filling
 from matih_workers.ingest import Ingest
+from matih_workers.lanes import first_part
 from matih_workers.records import Read, read
 from matih_workers.replay.order import Batch, merged
 from matih_workers.replay.watching import NoNotes, Refusals, Watch
@@ -126,8 +127,9 @@ class Replay:
     async def _settle(self, records: Sequence[Received]) -> None:
         if records:
             await asyncio.sleep(self._rate.wait(len(records), time.monotonic()))
-        for part in self._ingest.parts(records):
+        while part := first_part(records, self._ingest.points, len(records), self._ingest.alone):
             await self._ingest.settle(part)
+            records = records[len(part) :]
 
     def _read(self, record: Received) -> Read:
         found = read(record, self._tenants)

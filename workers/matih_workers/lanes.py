@@ -1,0 +1,136 @@
+"""Records that wait to be applied, a lane for each partition: which go next, and for which there is room.
+
+One tenant's backlog must not stand before another's run. So a partition waits only behind its own records, and where
+some lanes are long and others short, the short ones go in batches of their own, between smaller ones of the long.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from matih_workers.records import Received
+
+ROOM_BYTES: Final = 512 << 10
+"""Bytes of values that may wait: Kafka's client counts records, and one may have a megabyte."""
+LANE_BYTES: Final = 64 << 10
+"""What each lane may have of it in any case; one record always."""
+SHORT_BYTES: Final = 16 << 10
+"""A lane is short with at most so many bytes, and ..."""
+SHORT_BEHIND: Final = 64
+"""... at most so many records on the broker behind them."""
+POINTS_BETWEEN: Final = 2_500
+"""Points of long lanes in a batch, beside short ones: what these wait for."""
+SMALL_PARTS: Final = 40
+"""So many such batches after a short lane had something: it may have more soon."""
+SHORT_PARTS: Final = 3
+"""Parts of short lanes, as they come, before the long ones get their turn."""
+_POINT_BYTES: Final = 11
+"""A point takes so many bytes or more."""
+
+
+class Lanes:
+    """What was taken from the topic and is not applied yet.
+
+    For the worker's event loop; `room` and `behind` may be called in another thread.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, deque[Received]] = {}
+        self._bytes: dict[int, int] = {}
+        self._behind: dict[int, int] = {}
+        self._limit = ROOM_BYTES
+        self._short_parts = 0
+        self._since_short = SMALL_PARTS
+        self._turn = 0
+
+    def room(self, partition: int) -> int:
+        """For how many bytes more of the partition's values there is room; a larger record may come if it is not 0."""
+        return max(0, self._limit - self._bytes.get(partition, 0))
+
+    def behind(self, partition: int, records: int) -> None:
+        """So many records stand on the broker behind those of the partition that came."""
+        self._behind[partition] = records
+
+    def put(self, record: Received) -> None:
+        """The record waits from now on, behind the others of its partition."""
+        self._waiting.setdefault(record.partition, deque()).append(record)
+        self._bytes[record.partition] = self._bytes.get(record.partition, 0) + len(record.value or b"")
+        self._share_room()
+
+    def part(self, points: int, events: int, alone: Callable[[Received], bool]) -> list[Received]:
+        """Takes out what is to be applied next, of each partition in its order; empty if nothing waits.
+
+        Args:
+            points: so many points are enough; the last record may bring more.
+            events: so many records at most.
+            alone: whether a record has to be the only one of its part.
+        """
+        lanes = [partition for partition, records in self._waiting.items() if records]
+        short = [partition for partition in lanes if self._is_short(partition)]
+        long = [partition for partition in lanes if partition not in short]
+        self._since_short = 0 if short else self._since_short + 1
+        self._short_parts = self._short_parts + 1 if short and long and self._short_parts < SHORT_PARTS else 0
+        if self._short_parts or not long:
+            lanes = short
+        else:
+            lanes, points = long, min(points, POINTS_BETWEEN) if self._since_short < SMALL_PARTS else points
+        self._turn += 1
+        return self._take(_rotated(lanes, self._turn), points, events, alone)
+
+    def _take(self, lanes: list[int], points: int, events: int, alone: Callable[[Received], bool]) -> list[Received]:
+        candidates = self._turns(lanes, points * _POINT_BYTES // max(1, len(lanes)))
+        part = first_part(candidates, points, events, alone)
+        for record in part:
+            self._waiting[record.partition].popleft()
+            self._bytes[record.partition] -= len(record.value or b"")
+        self._share_room()
+        return part
+
+    def _turns(self, lanes: Iterable[int], turn: int) -> Iterator[Received]:
+        """All records; lanes take turns of so many bytes, one record at least."""
+        waiting = deque(iter(self._waiting[partition]) for partition in lanes)
+        while waiting:
+            lane, left = waiting.popleft(), turn
+            for record in lane:
+                yield record
+                left -= 1 + len(record.value or b"")
+                if left < 0:
+                    waiting.append(lane)
+                    break
+
+    def _is_short(self, partition: int) -> bool:
+        return self._bytes.get(partition, 0) <= SHORT_BYTES and self._behind.get(partition, 0) <= SHORT_BEHIND
+
+    def _share_room(self) -> None:
+        self._limit = max(LANE_BYTES, ROOM_BYTES // max(1, sum(map(bool, self._bytes.values()))))
+
+
+def first_part(
+    records: Iterable[Received], points: int, events: int, alone: Callable[[Received], bool]
+) -> list[Received]:
+    """The first of these records, as many as are applied at once; see `Lanes.part`."""
+    part: list[Received] = []
+    for record in records:
+        by_itself = alone(record)
+        if part and by_itself:
+            break
+        part.append(record)
+        points -= points_at_most(record)
+        if by_itself or points <= 0 or len(part) == events:
+            break
+    return part
+
+
+def points_at_most(record: Received) -> int:
+    """Roughly how many points a record brings, without decoding it."""
+    return len(record.value or b"") // _POINT_BYTES
+
+
+def _rotated(lanes: list[int], turn: int) -> list[int]:
+    first = turn % len(lanes) if lanes else 0
+    return list(chain(lanes[first:], lanes[:first]))
