@@ -120,7 +120,7 @@ async def partition_counts(client: Any, topics: Iterable[str]) -> dict[str, int]
     counts = {}
     for code, name, _, partitions in response.topics:
         if code not in (_NO_ERROR, _UNKNOWN_TOPIC):
-            raise BrokerUnavailable(f"topic {name}: {_refusal(code)}")
+            raise BrokerUnavailable(f"topic {name}: {refusal(code)}")
         counts[name] = len(partitions) if code == _NO_ERROR else 0
     return counts
 
@@ -161,7 +161,7 @@ def _remedy(settings: KafkaSettings, what: str) -> str:
     return "is it up, and is KAFKA_BOOTSTRAP_SERVERS right?"
 
 
-def _refusal(code: int) -> str:
+def refusal(code: int) -> str:
     """What a broker's error code means, and what to do if it is a right that is missing."""
     name: str = for_code(code).__name__
     return f"{name}: {MAY_NOT}" if "Authorization" in name else name
@@ -172,7 +172,7 @@ def _made(name: str, code: int, detail: str | None) -> Literal["created", "exist
         return "created"
     if code == _TOPIC_ALREADY_EXISTS:
         return "exists"
-    raise BrokerUnavailable(f"topic {name} can't be made: {_refusal(code)}: {detail or ''}")
+    raise BrokerUnavailable(f"topic {name} can't be made: {refusal(code)}: {detail or ''}")
 
 
 async def _wait_until_seen(admin: AIOKafkaAdminClient, names: Iterable[str]) -> None:
@@ -191,6 +191,6 @@ async def _describe_configs(admin: AIOKafkaAdminClient, names: Sequence[str]) ->
     configs = {}
     for code, message, _, name, entries in (resource for response in responses for resource in response.resources):
         if code != _NO_ERROR:
-            raise BrokerUnavailable(f"topic {name}: its settings can't be read: {message or ''} {_refusal(code)}")
+            raise BrokerUnavailable(f"topic {name}: its settings can't be read: {message or ''} {refusal(code)}")
         configs[name] = {entry[0]: str(entry[1]) for entry in entries}
     return configs

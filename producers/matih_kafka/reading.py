@@ -17,7 +17,7 @@ from matih_kafka.errors import BrokerUnavailable, WrongTopic
 from matih_kafka.logs import only_errors_of_ours
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from matih_kafka.settings import KafkaSettings
 
@@ -51,9 +51,8 @@ class TopicReader:
         Raises:
             WrongTopic: there is no such topic.
         """
-        ends = await self._ends(topic)
-        firsts = await self._consumer.beginning_offsets(list(ends))
-        return {place.partition: (firsts[place], end) for place, end in ends.items()}
+        found = await bounds(self._consumer, await self._ends(topic))
+        return {place.partition: one for place, one in found.items()}
 
     async def scan(self, topic: str, since_ms: int | None = None) -> AsyncIterator[Any]:
         """All records that stand in the topic now, each partition's in order.
@@ -154,6 +153,13 @@ class TopicReader:
     def _check_silence(self, heard: float) -> None:
         if time.monotonic() - heard > SILENCE_SECONDS:
             raise BrokerUnavailable(unreachable(self._settings, asyncio.TimeoutError()))
+
+
+async def bounds(consumer: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+    """Each partition's first offset that Kafka has, and its end: the offset of the next record."""
+    asked = list(places)
+    firsts, ends = await consumer.beginning_offsets(asked), await consumer.end_offsets(asked)
+    return {place: (firsts[place], ends[place]) for place in asked}
 
 
 @asynccontextmanager

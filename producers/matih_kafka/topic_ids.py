@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka.errors import for_code
+from aiokafka.errors import UnknownTopicOrPartitionError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -19,10 +19,12 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from matih_kafka.admin import admin_client
-from matih_kafka.errors import BrokerUnavailable
+from matih_kafka.admin import admin_client, refusal
+from matih_kafka.errors import BrokerUnavailable, WrongTopic
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matih_kafka.settings import KafkaSettings
 
 _NO_ID: Final = uuid.UUID(int=0)
@@ -115,26 +117,39 @@ class _MetadataRequest12(RequestStruct):  # type: ignore[misc]  # aiokafka is un
 class _MetadataRequest(Request[_MetadataRequest12]):  # type: ignore[misc]  # aiokafka is untyped here
     API_KEY = 3
 
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, topics: Sequence[str]) -> None:
+        self._topics = topics
 
     def build(self, request_struct_class: type[_MetadataRequest12]) -> _MetadataRequest12:
-        return request_struct_class([(_NO_ID, self._topic, {})], False, False, {})
+        return request_struct_class([(_NO_ID, topic, {}) for topic in self._topics], False, False, {})
 
 
 async def topic_id(settings: KafkaSettings, topic: str) -> TopicId:
-    """The ids of a topic and its cluster. Kafka has topic ids since 2.8, and tells them in this way since 3.1.
+    """The ids of a topic and its cluster; see `topic_ids`."""
+    return (await topic_ids(settings, [topic]))[0]
+
+
+async def topic_ids(settings: KafkaSettings, topics: Sequence[str]) -> list[TopicId]:
+    """The ids of topics and their cluster. Kafka has topic ids since 2.8, and tells them in this way since 3.1.
 
     Raises:
-        BrokerUnavailable: no broker answers, there is no such topic, or the broker is older.
+        WrongTopic: one of them is not there.
+        BrokerUnavailable: no broker answers, it refuses, or is older.
     """
     async with admin_client(settings) as admin:
         client = admin._client
         try:
-            answer = await client.send(client.get_random_node(), _MetadataRequest(topic))
+            answer = await client.send(client.get_random_node(), _MetadataRequest(topics))
         except NotImplementedError as error:
-            raise BrokerUnavailable(f"topic {topic}: the broker is too old to tell its id (Kafka 3.1 does)") from error
-    code, name, found, *_ = answer.topics[0]
+            told = f"topic {', '.join(topics)}: the broker is too old to tell its id (Kafka 3.1 does)"
+            raise BrokerUnavailable(told) from error
+    found = {name: (code, identifier) for code, name, identifier, *_ in answer.topics}
+    return [TopicId(answer.cluster_id, _checked(topic, *found[topic]), topic) for topic in topics]
+
+
+def _checked(topic: str, code: int, found: uuid.UUID) -> str:
+    if code == UnknownTopicOrPartitionError.errno:
+        raise WrongTopic(f"topic {topic}: there is no such topic; `matih topics create` makes it")
     if code:
-        raise BrokerUnavailable(f"topic {topic}: {for_code(code).__name__}")
-    return TopicId(answer.cluster_id, str(found), name)
+        raise BrokerUnavailable(f"topic {topic}: {refusal(code)}")
+    return str(found)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from matih_schemas.errors import InvalidName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 EVENTS_TOPIC: Final = "matih.tracking.events.v1"
 PARTITIONS: Final = 12
@@ -58,6 +61,12 @@ def dead_letter_name(events_topic: str) -> str:
     """The dead-letter twin of an events topic: `x.events.v1` -> `x.dlq.v1`; any other name gets `.dlq` behind it."""
     head, events, version = events_topic.rpartition(".events.")
     return f"{head}.dlq.{version}" if events else f"{events_topic}.dlq"
+
+
+def dead_letter_names(names: Iterable[str]) -> frozenset[str]:
+    """Those among the names of topics that are the dead-letter twin of another one among them."""
+    known = frozenset(names)
+    return known & {dead_letter_name(name) for name in known}
 
 
 def catalogue(events_topic: str = EVENTS_TOPIC, partitions: int = PARTITIONS) -> tuple[Topic, ...]:

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.audit.world import World, some_records
 from tests.waiting import until
+from tests.workers.journals import Entry, Producer
 
 from matih_kafka.admin import admin_client, create_topics
 from matih_kafka.groups import group
 from matih_kafka.publisher import Record
 from matih_kafka.reading import delete_before
+from matih_schemas import codec
+from matih_schemas.errors import InvalidEvent
 from matih_schemas.topics import catalogue
 from matih_workers.audit import checkpoint, notes
 from matih_workers.audit.entries import RETENTION, GapEntry, decode
@@ -25,9 +28,14 @@ from matih_workers.audit.log import Log
 from matih_workers.audit.proving import check_record
 from matih_workers.audit.reading import ArchiveReader
 from matih_workers.audit.verification import Verification
+from matih_workers.dead_letters import DeadLetter, headers
+from matih_workers.dead_letters.publishing import as_record
+from matih_workers.records import Received
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from matih_schemas.events import TrackingEvent
 
 
 def load(world: World, stop: threading.Event) -> Iterator[int]:
@@ -109,6 +117,62 @@ def test_everything_as_it_stood_on_the_topic(world: World) -> None:
     told = world.command("verify", "--public-key", str(world.key.public), code=1, **auditor)
     assert f"{file}: offset 0" in told
     assert "NOT as it was written" in told
+
+
+def test_what_never_reached_mlflow_is_archived_too(world: World) -> None:
+    who, other = Producer(tenant="acme"), Producer(tenant="acme")
+    who.log(Entry({"loss": 0.5}, step=3))
+    events = [as_published(event) for event in (who.created(), who.logged(1, 1), who.ended(), other.created())]
+    world.publish(events)
+    place = next(
+        (number, one.offset) for number, some in world.on_topic().items() for one in some if one.key == events[1].key
+    )
+    failed = Received(world.topic, place[0], place[1] + 1, events[1].key, events[1].value, events[1].headers, 1_000)
+    letter = as_record(DeadLetter(failed, InvalidEvent("tenant_mismatch", "somebody else's"), first_failed_at=2_000))
+    garbage = Record(letter.key, b"no event", letter.headers, 3_000)
+    world.publish_letters([letter, garbage])
+    published = world.on_topic(world.letters.name)
+    (number, letters), *none = published.items()
+    assert not none
+    assert [one.timestamp for one in letters] == [1_000, 3_000]
+    note = headers.replaced((), {headers.SETTLED: "purged", headers.LETTER: f"{number}@0", headers.SETTLED_BY: "ann"})
+    world.publish_letters([Record(letter.key, b"", note)])
+    world.start()
+    world.archived_until(len(events) + 3)
+    until(lambda: world.metric("matih_audit_lag_records") == 0, "nothing waits")
+    assert world.end() == 0
+    for topic in (world.topic, world.letters.name):
+        assert world.in_archive(topic) == world.on_topic(topic)
+    report = world.command("verify", "--json")
+    assert (report["whole"], report["records"]) == (True, len(events) + 3)
+    shown = world.command("show", who.run_id, "--json")["events"]
+    assert [step["kind"] for step in shown if not step["dead_letter"]] == ["RunCreated", "RunLogged", "RunEnded"]
+    told = {
+        step["place"]: (step["kind"], step["dead_letter"], step["changes"]) for step in shown if step["dead_letter"]
+    }
+    why = f"tenant_mismatch: somebody else's (was {world.topic}/{place[0]}@{place[1] + 1})"
+    assert told == {
+        f"{number}@0": ("RunLogged", why, []),
+        f"{number}@1": ("", why, []),
+        f"{number}@2": ("", f"letter {number}@0 purged by ann", []),
+    }
+    assert f"dead letter {number}@0  RunLogged {why}" in world.command("show", who.run_id)
+    missing = world.command("gaps", "--json")
+    assert (missing["numbers"], missing["unreadable"]) == ([], 0)
+    rows = [json.loads(line) for line in world.command("export").splitlines()[:-1]]
+    assert sorted(row["kind"] for row in rows) == ["RunCreated", "RunCreated", "RunEnded", "RunLogged"]
+    assert {row["dead_letter"] for row in rows} == {None}
+    rows = [json.loads(line) for line in world.command("export", "--dead-letters").splitlines()[:-1]]
+    assert [row["dead_letter"] for row in rows] == [one[1] for one in told.values()]
+    assert why in world.command("tail", "--dead-letters", "-n", "3")
+    assert json.loads(world.command("prove", "--record", f"{place[0]}@{place[1]}"))["offset"] == place[1]
+    world.command("erase", "--run", who.run_id, "--reason", "asked", "--yes")
+    assert all(one.erased for one in world.in_archive(world.letters.name)[number])
+    assert world.command("verify", "--json")["whole"]
+
+
+def as_published(event: TrackingEvent) -> Record:
+    return Record(codec.event_key(event), codec.encode(event), tuple(codec.headers(event)))
 
 
 def test_a_topic_made_anew_is_another_one(world: World) -> None:

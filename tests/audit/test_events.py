@@ -35,9 +35,9 @@ RECEIVED = 1_750_000_000_000
 
 def add(storage: LocalFolder, events: Sequence[TrackingEvent | bytes], partition: int = 0) -> None:
     """Archives events as if they stood on the topic next, one a second."""
-    batch = Batch(TOPIC_ID, LogWriter(storage, KEY).state)
+    batch = Batch([TOPIC_ID], LogWriter(storage, KEY).state)
     first = LogWriter(storage, KEY).state.ends.get(TOPIC_ID.partition(partition), 0)
-    batch.add(partition, [record(offset, event) for offset, event in enumerate(events, first)])
+    batch.add(TOPIC_ID.partition(partition), [record(offset, event) for offset, event in enumerate(events, first)])
     storage.write(batch.files())
     LogWriter(storage, KEY).commit(batch.entries())
 
@@ -160,8 +160,8 @@ def test_what_is_missing(storage: LocalFolder, tmp_path: Path) -> None:
     assert found["offsets"] == []
     add(storage, [lost.logged(2, 2)])
     assert report(tmp_path, "gaps")["numbers"] == []
-    batch = Batch(TOPIC_ID, LogWriter(storage, KEY).state)
-    batch.gap(3, 2)
+    batch = Batch([TOPIC_ID], LogWriter(storage, KEY).state)
+    batch.gap(TOPIC_ID.partition(3), 2)
     LogWriter(storage, KEY).commit(batch.entries())
     add(storage, [behind_a_gap.logged(2, 1), whole.log(Entry(tags={"matih.dropped": '{"spool_full": 7}'}))], 3)
     found = report(tmp_path, "gaps")

@@ -59,11 +59,11 @@ def archive(storage: LocalFolder, topic: dict[int, list[ArchivedRecord]], kept: 
     writer = LogWriter(storage, KEY)
     recover(storage, writer, {TOPIC_ID.partition(number): kept for number in PARTITIONS})
     while True:
-        batch = Batch(TOPIC_ID, writer.state)
+        batch = Batch([TOPIC_ID], writer.state)
         for number, records in topic.items():
             end = writer.state.ends.get(TOPIC_ID.partition(number), 0)
-            batch.gap(number, max(end, kept))
-            batch.add(number, [one for one in records if one.offset >= max(end, kept)][:step])
+            batch.gap(TOPIC_ID.partition(number), max(end, kept))
+            batch.add(TOPIC_ID.partition(number), [one for one in records if one.offset >= max(end, kept)][:step])
         if not batch:
             return
         storage.write(batch.files())

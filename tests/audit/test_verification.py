@@ -36,8 +36,8 @@ def storage(tmp_path: Path) -> LocalFolder:
     """300 records in each of two partitions, in three files each; 603 entries; offsets 300 to 309 of one are gone."""
     storage = LocalFolder(tmp_path / "archive")
     archive(storage, {0: run_of(0, 300), 3: run_of(0, 300)})
-    batch = Batch(TOPIC_ID, LogWriter(storage, KEY).state)
-    batch.gap(0, 310)
+    batch = Batch([TOPIC_ID], LogWriter(storage, KEY).state)
+    batch.gap(TOPIC_ID.partition(0), 310)
     LogWriter(storage, KEY).commit(batch.entries())
     return storage
 
@@ -177,8 +177,8 @@ def rebuilt(storage: LocalFolder, folder: Path, key: notes.SigningKey) -> LocalF
     another = LocalFolder(folder)
     records = run_of(0, 300)
     records[17] = records[17]._replace(value=b"better")
-    batch = Batch(TOPIC_ID, LogWriter(another, key).state)
-    batch.add(0, records)
+    batch = Batch([TOPIC_ID], LogWriter(another, key).state)
+    batch.add(TOPIC_ID.partition(0), records)
     another.write(batch.files())
     LogWriter(another, key).commit(batch.entries())
     return another
@@ -233,8 +233,8 @@ def test_a_hole_in_the_log_itself(storage: LocalFolder) -> None:
 def test_since_an_earlier_checkpoint(storage: LocalFolder) -> None:
     records = run_of(300, 20)
     size = LogWriter(storage, KEY).checkpoint.size
-    batch = Batch(TOPIC_ID, LogWriter(storage, KEY).state)
-    batch.add(3, records)
+    batch = Batch([TOPIC_ID], LogWriter(storage, KEY).state)
+    batch.add(TOPIC_ID.partition(3), records)
     storage.write(batch.files())
     LogWriter(storage, KEY).commit(batch.entries())
     rewrite(storage, FIRST, run_of(0, 1))

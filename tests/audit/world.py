@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from tests.workers.pipe import Pipe
 
+    from matih_schemas.topics import Topic
     from matih_workers.audit.record import ArchivedRecord
 
 
@@ -46,6 +47,7 @@ class World:
         self.key = notes.new_key("test/audit")
         (folder / "key").write_text(self.key.secret())
         self.settings = KafkaSettings(bootstrap_servers=brokers, MATIH_EVENTS_TOPIC=topic)
+        self.events, self.letters = catalogue(topic)
         self.process: subprocess.Popen[bytes] | None = None
         self._starts = 0
 
@@ -113,29 +115,35 @@ class World:
             self.process.wait()
 
     def publish(self, records: Sequence[Record]) -> None:
-        asyncio.run(self._publish(records))
+        asyncio.run(self._publish(records, self.events))
 
-    async def _publish(self, records: Sequence[Record]) -> None:
-        publisher = KafkaPublisher(self.settings, catalogue(self.topic)[0])
+    def publish_letters(self, records: Sequence[Record]) -> None:
+        """To the topic of dead letters."""
+        asyncio.run(self._publish(records, self.letters))
+
+    async def _publish(self, records: Sequence[Record], topic: Topic) -> None:
+        publisher = KafkaPublisher(self.settings, topic)
         await publisher.connect()
         await asyncio.gather(*[publisher.send(record) for record in records])
         await publisher.close()
 
-    def on_topic(self) -> dict[int, list[ArchivedRecord]]:
-        """Every record that stands on the topic, by partition."""
-        return asyncio.run(self._on_topic())
+    def on_topic(self, topic: str | None = None) -> dict[int, list[ArchivedRecord]]:
+        """Every record that stands on the topic of events, or on that one, by partition."""
+        return asyncio.run(self._on_topic(topic or self.topic))
 
-    async def _on_topic(self) -> dict[int, list[ArchivedRecord]]:
+    async def _on_topic(self, topic: str) -> dict[int, list[ArchivedRecord]]:
         found: dict[int, list[ArchivedRecord]] = {}
         async with topic_reader(self.settings) as reader:
-            async for record in reader.scan(self.topic):
+            async for record in reader.scan(topic):
                 found.setdefault(record.partition, []).append(archived(record))
         return found
 
-    def in_archive(self) -> dict[int, list[ArchivedRecord]]:
-        """Every record that the archive counts, by partition."""
+    def in_archive(self, topic: str | None = None) -> dict[int, list[ArchivedRecord]]:
+        """Every record of the topic of events, or of that one, that the archive counts, by partition."""
         reader = ArchiveReader(self.storage)
-        found = {where.partition: list(reader.records(*where, 0, end)) for where, end in sorted(reader.ends().items())}
+        ends = {where: end for where, end in sorted(reader.ends().items())}
+        of_topic = [where for where in ends if reader.topics()[where[:2]] == (topic or self.topic)]
+        found = {where.partition: list(reader.records(*where, 0, ends[where])) for where in of_topic}
         return {number: records for number, records in found.items() if records}
 
     def archived_until(self, records: int, seconds: float = 60.0) -> None:

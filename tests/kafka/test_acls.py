@@ -8,7 +8,6 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 from tests.kafka.acls import GUIDE, Acl, change, listed
 from tests.kafka.secure_broker import SecureBroker
 from tests.waiting import until
@@ -25,6 +24,7 @@ from matih_kafka.reading import topic_reader
 from matih_kafka.settings import KafkaSettings
 from matih_local import mlflow_schema
 from matih_schemas.topics import catalogue
+from matih_workers.audit.consuming import topics_consumer
 from matih_workers.dead_letters.desk import Desk
 
 if TYPE_CHECKING:
@@ -130,14 +130,13 @@ async def replay_missing(settings: KafkaSettings) -> None:
 
 
 async def audit(settings: KafkaSettings) -> None:
-    consumer = AIOKafkaConsumer(
-        settings.events_topic, group_id="matih-audit", auto_offset_reset="earliest", **settings.client_options()
-    )
-    try:
-        await consumer.start()
-        assert await asyncio.wait_for(consumer.getone(), 10)
-    finally:
-        await consumer.stop()
+    async with topics_consumer(settings, "matih-audit") as consumer:
+        bounds = await consumer.bounds()
+        consumer.begin({where: first for where, (first, _) in bounds.items()})
+        seen: set[str] = set()
+        while len(seen) < len(consumer.topics):
+            seen |= {where.topic_id for where in await asyncio.wait_for(consumer.next(), 10)}
+        await consumer._consumer.commit()  # the archiver goes on without it, and says so
 
 
 ACTIONS = {
@@ -166,11 +165,8 @@ def test_exactly_these_rights(broker: SecureBroker, component: str) -> None:
         missing = deployment.acls[index]
         others = [acl for acl in deployment.acls if acl != missing]
         deployment.give(*others)
-        with pytest.raises(Exception, match=r"(?i)authoriz") as raised:
+        with pytest.raises(BrokerUnavailable, match=r"(?i)authoriz.*kafka-acls\.md"):
             asyncio.run(asyncio.wait_for(act(deployment.settings), 40))
-        if component != "audit":
-            assert raised.type is BrokerUnavailable
-            assert "kafka-acls.md" in str(raised.value)
         deployment.take(*others)
         if component == "topics create":
             deployment = Deployment(broker, component)

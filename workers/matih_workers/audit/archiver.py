@@ -1,4 +1,4 @@
-"""Carries the topic's records into the archive, batch by batch; the log's checkpoint is what makes one count.
+"""Carries the topics' records into the archive, batch by batch; the log's checkpoint is what makes one count.
 
 A batch: the record files, then the log's bundles and tiles, then the checkpoint, then the group's offsets. Where it is
 killed, what is before the last checkpoint stays, what is behind it is removed and read again (`recovery.py`).
@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Final
 from aiokafka.errors import OffsetOutOfRangeError
 
 from matih_kafka.errors import BrokerUnavailable
-from matih_kafka.topic_ids import topic_id
 from matih_workers.audit.anchor import Anchor
-from matih_workers.audit.batch import Batch, Topic
-from matih_workers.audit.consuming import TopicConsumer, topic_consumer
+from matih_workers.audit.batch import Batch
+from matih_workers.audit.consuming import TopicsConsumer, archived_topics, topics_consumer
 from matih_workers.audit.errors import Damaged, StorageUnavailable
 from matih_workers.audit.log import LogWriter
 from matih_workers.audit.metrics import ArchiverMetrics
@@ -25,11 +24,16 @@ from matih_workers.audit.recovery import recover
 from matih_workers.backoff import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from matih_kafka.settings import KafkaSettings
+    from matih_workers.audit.batch import Topic
+    from matih_workers.audit.partition import PartitionId
     from matih_workers.audit.settings import AuditSettings
     from matih_workers.audit.storage import Storage
+
+    Bounds = Mapping[PartitionId, tuple[int, int]]
+    """By partition the first offset that Kafka has, and its end."""
 
 logger = logging.getLogger(__name__)
 
@@ -100,52 +104,49 @@ class Archiver:
         stopped.cancel()
 
     async def _session(self, backoff: Backoff) -> None:
-        async with topic_consumer(self._kafka, self._settings.audit_group) as consumer:
-            topic, bounds = await self._topic(), await consumer.bounds()
-            writer = await asyncio.to_thread(self._open, topic, bounds)
-            consumer.begin(await self._first_batch(writer, topic, bounds))
+        async with topics_consumer(self._kafka, self._settings.audit_group) as consumer:
+            bounds = await consumer.bounds()
+            writer = await asyncio.to_thread(self._open, bounds)
+            consumer.begin(await self._first_batch(writer, consumer.topics, bounds))
             self.problem = None
             backoff.reset()
-            await self._archive(consumer, writer, topic)
+            await self._archive(consumer, writer)
 
-    def _open(self, topic: Topic, bounds: Mapping[int, tuple[int, int]]) -> LogWriter:
+    def _open(self, bounds: Bounds) -> LogWriter:
         writer = LogWriter(self._storage, self._key, self._accepted)
-        recover(self._storage, writer, {topic.partition(number): first for number, (first, _) in bounds.items()})
+        recover(self._storage, writer, {where: first for where, (first, _) in bounds.items()})
         self.metrics.checkpointed(writer.checkpoint.size)
         size = writer.checkpoint.size
         logger.info("archive %s: %d entries, key %s", self._storage, size, self._key.public)
         return writer
 
     async def _first_batch(
-        self, writer: LogWriter, topic: Topic, bounds: Mapping[int, tuple[int, int]]
-    ) -> Mapping[int, int]:
+        self, writer: LogWriter, topics: Sequence[Topic], bounds: Bounds
+    ) -> Mapping[PartitionId, int]:
         """Notes what went away before we came; returns where each partition is read from.
 
         Raises:
-            Damaged: the topic ends before the archive does.
+            Damaged: a topic ends before the archive does.
         """
-        batch = Batch(topic, writer.state)
-        for number, (first, end) in bounds.items():
-            archived = writer.state.ends.get(topic.partition(number), 0)
+        batch, names = Batch(topics, writer.state), {(topic.cluster_id, topic.topic_id): topic.name for topic in topics}
+        for where, (first, end) in bounds.items():
+            archived, told = writer.state.ends.get(where, 0), f"{names[where[:2]]}/{where.partition}"
             if archived > end:
                 raise Damaged(
-                    f"topic {topic.name}/{number} ends at {end}, the archive at {archived}: the topic has lost records "
+                    f"topic {told} ends at {end}, the archive at {archived}: the topic has lost records "
                     "(an unclean leader election?): restore it, or archive into a new folder"
                 )
             if archived < first:
-                logger.warning("%s/%d: offsets %d to %d are gone from Kafka", topic.name, number, archived, first - 1)
+                logger.warning("%s: offsets %d to %d are gone from Kafka", told, archived, first - 1)
                 self.metrics.gaps.inc(first - archived)
-            batch.gap(number, first)
+            batch.gap(where, first)
         await self._write(writer, batch)
-        return {
-            number: max(first, writer.state.ends.get(topic.partition(number), 0))
-            for number, (first, _) in bounds.items()
-        }
+        return {where: max(first, writer.state.ends.get(where, 0)) for where, (first, _) in bounds.items()}
 
-    async def _archive(self, consumer: TopicConsumer, writer: LogWriter, topic: Topic) -> None:
+    async def _archive(self, consumer: TopicsConsumer, writer: LogWriter) -> None:
         """Batch after batch, until it is told to stop."""
         while not self._stopping.is_set():
-            batch = Batch(topic, writer.state)
+            batch = Batch(consumer.topics, writer.state)
             try:
                 await self._fill(consumer, batch)
             except OffsetOutOfRangeError:
@@ -153,7 +154,7 @@ class Archiver:
                 raise
             await self._commit(consumer, writer, batch)
 
-    async def _fill(self, consumer: TopicConsumer, batch: Batch) -> None:
+    async def _fill(self, consumer: TopicsConsumer, batch: Batch) -> None:
         """Takes what comes, until there is enough, or for long enough, or we are told to stop."""
         until: float | None = None
         while not self._stopping.is_set() and batch.bytes < self._settings.audit_batch_bytes:
@@ -166,13 +167,13 @@ class Archiver:
                 batch.add(partition, records)
             self.metrics.lag(batch.records + await consumer.lag(), lambda: batch.oldest_ms)
 
-    async def _commit(self, consumer: TopicConsumer, writer: LogWriter, batch: Batch) -> None:
+    async def _commit(self, consumer: TopicsConsumer, writer: LogWriter, batch: Batch) -> None:
         if not batch:
             return
-        if await self._topic() != batch.topic:
+        if anew := set(await archived_topics(self._kafka)).difference(batch.topics):
             raise BrokerUnavailable(
-                f"topic {batch.topic.name} was made anew: {batch.records} records that were read meanwhile may be of "
-                "either topic, and are read again if the topic still has them"
+                f"topic {', '.join(sorted(topic.name for topic in anew))} was made anew: {batch.records} records that "
+                "were read meanwhile may be of either topic, and are read again if the topic still has them"
             )
         await self._write(writer, batch)
         self.metrics.lag(await consumer.lag(), lambda: batch.newest_ms)
@@ -193,7 +194,3 @@ class Archiver:
         self.metrics.checkpointed(writer.checkpoint.size)
         if not self._anchor.put(writer.checkpoint.size, signed):
             self.metrics.anchor_failures.inc()
-
-    async def _topic(self) -> Topic:
-        found = await topic_id(self._kafka, self._kafka.events_topic)
-        return Topic(found.cluster_id, found.topic_id, found.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from matih_schemas.topics import dead_letter_names
 from matih_workers.audit import container
 from matih_workers.audit import record as record_bytes
 from matih_workers.audit.entries import NO_RECORD, RETENTION, GapEntry, encode, record_head, record_tail
@@ -44,26 +45,33 @@ class _Part:
 class Batch:
     """Takes each partition's records in their order, from where the log ends."""
 
-    def __init__(self, topic: Topic, state: LogState) -> None:
+    def __init__(self, topics: Iterable[Topic], state: LogState) -> None:
         """Begins empty.
 
         Args:
-            topic: whose records come.
+            topics: whose records come.
             state: the log's; what it has already is left out.
+
+        Attributes:
+            oldest_ms, newest_ms: when Kafka received the first and the last event, in ms since the epoch; 0 if there
+                is none. A dead letter tells when its event was received, long before it became one.
         """
-        self.topic = topic
+        self.topics = tuple(topics)
         self.bytes = 0
         self.records = 0
         self.oldest_ms = self.newest_ms = 0
-        self._parts: dict[int, _Part] = {}
+        self._names = {(topic.cluster_id, topic.topic_id): topic.name for topic in self.topics}
+        self._of_letters = dead_letter_names(self._names.values())
+        self._parts: dict[PartitionId, _Part] = {}
         self._state = state
 
     def __bool__(self) -> bool:
         return any(part.entries for part in self._parts.values())
 
-    def add(self, partition: int, records: Iterable[ArchivedRecord]) -> None:
+    def add(self, partition: PartitionId, records: Iterable[ArchivedRecord]) -> None:
         """Takes the partition's next records. Offsets that are skipped become a gap; those that it has are left out."""
-        part, head = self._part(partition), record_head(self.topic.partition(partition))
+        part, head = self._part(partition), record_head(partition)
+        of_letters = self._names.get(partition[:2]) in self._of_letters
         for record in records:
             if record.offset < part.next:
                 continue
@@ -76,39 +84,38 @@ class Batch:
             part.last, part.next = record.offset, record.offset + 1
             self.bytes += len(encoded)
             self.records += 1
-            self.oldest_ms = self.oldest_ms or record.timestamp
-            self.newest_ms = max(self.newest_ms, record.timestamp)
+            if not of_letters:
+                self.oldest_ms = self.oldest_ms or record.timestamp
+                self.newest_ms = max(self.newest_ms, record.timestamp)
 
-    def gap(self, partition: int, end: int, reason: str = RETENTION) -> None:
+    def gap(self, partition: PartitionId, end: int, reason: str = RETENTION) -> None:
         """The partition has nothing before `end` that is not there yet, and never will."""
         part = self._part(partition)
         if end > part.next:
-            part.entries.append(encode(GapEntry(self.topic.partition(partition), part.next, end, reason)))
+            part.entries.append(encode(GapEntry(partition, part.next, end, reason)))
             part.next = end
 
     def files(self) -> dict[str, bytes]:
         """The files of records, by path."""
         found = {}
-        for number, part in sorted(self._parts.items()):
+        for where, part in sorted(self._parts.items()):
             if part.first is not None:
-                where = self.topic.partition(number)
                 path = RecordFile(where, part.first, part.last).path
-                found[path] = container.encode_file(where, self.topic.name, part.encoded)
+                found[path] = container.encode_file(where, self._names[where[:2]], part.encoded)
         return found
 
     def entries(self) -> list[bytes]:
-        """The log's entries: each partition's together."""
-        found = [entry for _, part in sorted(self._parts.items()) for entry in part.entries]
-        ids = (self.topic.cluster_id, self.topic.topic_id)
-        if found and ids not in self._state.topics:
-            found.insert(0, encode(topic_statement(*ids, self.topic.name)))
-        return found
+        """The log's entries: what topics are called that are new to it, then each partition's together."""
+        parts = [(where, part.entries) for where, part in sorted(self._parts.items()) if part.entries]
+        new = sorted({where[:2] for where, _ in parts} - self._state.topics.keys())
+        names = [encode(topic_statement(*ids, self._names[ids])) for ids in new]
+        return names + [entry for _, entries in parts for entry in entries]
 
-    def ends(self) -> Mapping[int, int]:
+    def ends(self) -> Mapping[PartitionId, int]:
         """By partition the offset that comes next."""
-        return {number: part.next for number, part in self._parts.items()}
+        return {where: part.next for where, part in self._parts.items()}
 
-    def _part(self, partition: int) -> _Part:
+    def _part(self, partition: PartitionId) -> _Part:
         if partition not in self._parts:
-            self._parts[partition] = _Part(self._state.ends.get(self.topic.partition(partition), 0))
+            self._parts[partition] = _Part(self._state.ends.get(partition, 0))
         return self._parts[partition]

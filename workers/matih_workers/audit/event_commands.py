@@ -19,7 +19,7 @@ from matih_schemas.errors import MatihError
 from matih_workers.audit import exporting
 from matih_workers.audit.completeness import Sequences
 from matih_workers.audit.entries import GapEntry, decode
-from matih_workers.audit.events import ArchivedEvent, Selection, archived_events
+from matih_workers.audit.events import ArchivedEvent, Selection, archived_events, in_time
 from matih_workers.audit.history import History, Step
 from matih_workers.audit.log import Log
 from matih_workers.audit.options import Archive, settings_for
@@ -47,6 +47,10 @@ From = Annotated[
 ]
 To = Annotated[str | None, typer.Option("--to", help="Received before; as --from.")]
 
+DeadLetters = Annotated[
+    bool, typer.Option("--dead-letters", help="What never reached MLflow, and why, in place of the events.")
+]
+
 
 class Format(str, Enum):
     """Which form the rows have."""
@@ -62,11 +66,11 @@ def show(
     tenant: Tenants = None,
     json: JsonOption = False,
 ) -> None:
-    """A run's whole history: who, what, when, from which host, and what was there before."""
-    selection = Selection(tenants=frozenset(tenant or ()), runs=frozenset([run_id]))
+    """A run's whole history: who, what, when, from which host, what was there before, and what never reached MLflow."""
+    selection = Selection(tenants=frozenset(tenant or ()), runs=frozenset([run_id]), dead_letters=None)
     history, steps = History(), []
     try:
-        steps = [history.step(one) for one in archived_events(ArchiveReader(_storage(archive)), selection)]
+        steps = [history.step(one) for one in in_time(archived_events(ArchiveReader(_storage(archive)), selection))]
     except MatihError as error:
         raise CommandFailed(str(error)) from error
     if not steps:
@@ -86,10 +90,11 @@ def tail(
     kind: Kinds = None,
     actor: Actors = None,
     experiment: Experiments = None,
+    dead_letters: DeadLetters = False,
     json: JsonOption = False,
 ) -> None:
     """The archive's latest events, in the order in which Kafka received them; with --json one object a line."""
-    selection = _selection(tenant, kind, actor, experiment, None, None)
+    selection = _selection(tenant, kind, actor, experiment, None, None, dead_letters=dead_letters)
     try:
         storage = _storage(archive)
         reader = ArchiveReader(storage)
@@ -110,11 +115,12 @@ def export(
     kind: Kinds = None,
     actor: Actors = None,
     experiment: Experiments = None,
+    dead_letters: DeadLetters = False,
     since: From = None,
     until: To = None,
 ) -> None:
     """The archive's events as rows, for other tools: docs/guides/audit.md says what the columns mean."""
-    selection = _selection(tenant, kind, actor, experiment, since, until)
+    selection = _selection(tenant, kind, actor, experiment, since, until, dead_letters=dead_letters)
     if format_ is Format.parquet and out is None:
         raise WrongUse("export: a Parquet file needs a name: give --out FILE")
     try:
@@ -199,12 +205,17 @@ def _print_event(one: ArchivedEvent, *, json: bool) -> None:
         return
     who = row["actor"] or row["claimed_user"] or "-"
     about = row["run_id"] or row["experiment_id"] or "-"
-    what = row["kind"] or f"unreadable: {one.unreadable}"
+    what = row["kind"] or (f"unreadable: {one.unreadable}" if one.unreadable else "-")
     line = f"{_time(one.record.timestamp)} {one.place:<12} {row['tenant'] or '-'} {what} {about} by {who}"
+    line += f": {one.dead_letter}" if one.dead_letter else ""
     console.print(line, soft_wrap=True, markup=False)
 
 
 def _print_step(step: Step) -> None:
+    if step.dead_letter:
+        of = f"{step.kind or 'event'} " if step.event_id else ""
+        console.print(f"dead letter {step.place}  {of}{step.dead_letter}", soft_wrap=True, markup=False)
+        return
     who = step.actor or (f"{step.claimed_user} (as it says itself)" if step.claimed_user else "nobody named")
     times = f"occurred {_time(step.occurred_at)}, received {_time(step.received_at)}"
     console.print(f"{step.place}  {step.kind or step.unreadable}  {times}", soft_wrap=True, markup=False)
@@ -221,6 +232,8 @@ def _selection(
     experiment: list[str] | None,
     since: str | None,
     until: str | None,
+    *,
+    dead_letters: bool,
 ) -> Selection:
     return Selection(
         tenants=frozenset(tenant or ()),
@@ -229,6 +242,7 @@ def _selection(
         experiments=frozenset(experiment or ()),
         since=moment_option("--from", since),
         until=moment_option("--to", until),
+        dead_letters=dead_letters,
     )
 
 

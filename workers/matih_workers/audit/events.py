@@ -1,15 +1,19 @@
-"""The events in an archive: each with its place and the times that it knows, and which of them are wanted."""
+"""The events in an archive, and their dead letters: each with its place and its times, and which of them are wanted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from heapq import merge
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from matih_schemas import codec
 from matih_schemas.errors import InvalidEvent
+from matih_schemas.topics import dead_letter_names
+from matih_workers.dead_letters import headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from matih_schemas.events import TrackingEvent
     from matih_workers.audit.partition import PartitionId
@@ -17,17 +21,22 @@ if TYPE_CHECKING:
     from matih_workers.audit.record import ArchivedRecord
 
 
+ERASED: Final = "erased"
+
+
 class ArchivedEvent(NamedTuple):
     """A record of the archive, and the event in it.
 
     Attributes:
         event: None if there is none to be read; `unreadable` says why then.
+        dead_letter: what a record of the topic of dead letters says; empty for one of the events.
     """
 
     partition: PartitionId
     record: ArchivedRecord
     event: TrackingEvent | None
     unreadable: str = ""
+    dead_letter: str = ""
 
     @property
     def place(self) -> str:
@@ -36,8 +45,11 @@ class ArchivedEvent(NamedTuple):
 
     @property
     def received_at(self) -> int | None:
-        """When Kafka received it, in ms since the epoch; None where the topic keeps the producer's clock."""
-        return self.record.timestamp if self.record.timestamp_type == 1 else None
+        """When Kafka received it, in ms since the epoch; None where the topic keeps the producer's clock.
+
+        A dead letter keeps the time at which its event was received.
+        """
+        return self.record.timestamp if self.record.timestamp_type == 1 or self.dead_letter else None
 
     @property
     def run_id(self) -> str | None:
@@ -52,6 +64,7 @@ class Selection:
     Attributes:
         since, until: by the record's timestamp, in ms since the epoch, `until` not among them.
         experiments: ids or names.
+        dead_letters: records of the topic of dead letters, in place of events; None wants both.
     """
 
     tenants: frozenset[str] = frozenset()
@@ -61,6 +74,7 @@ class Selection:
     experiments: frozenset[str] = frozenset()
     since: int | None = None
     until: int | None = None
+    dead_letters: bool | None = False
 
     def may_hold(self, record: ArchivedRecord) -> bool:
         """Whether the record's event may be wanted, by what is seen without decoding it."""
@@ -96,19 +110,50 @@ def archived_events(
     Raises:
         Damaged: a file can't be read; the message names it.
     """
+    of_letters = dead_letter_topics(source.topics())
     for partition, end in sorted(source.ends().items()):
+        is_letter = partition[:2] in of_letters
+        if selection.dead_letters not in (None, is_letter):
+            continue
         for record in source.records(*partition, (after or {}).get(partition, 0), end):
             if not selection.may_hold(record):
                 continue
-            found = _event(partition, record)
+            found = _letter(partition, record) if is_letter else _event(partition, record)
             if selection.wants(found.event):
                 yield found
 
 
+def in_time(events: Iterable[ArchivedEvent]) -> Iterator[ArchivedEvent]:
+    """Events that come partition by partition, merged by their times: each partition's stay in their order."""
+    parts = [list(some) for _, some in groupby(events, key=lambda one: one.partition)]
+    parts.sort(key=lambda some: bool(some[0].dead_letter))  # a letter has its event's time, and follows it
+    return merge(*parts, key=lambda one: one.record.timestamp)
+
+
+def dead_letter_topics(topics: Mapping[tuple[str, str], str]) -> set[tuple[str, str]]:
+    """The ids of the topics of dead letters, among those of an archive by their ids."""
+    names = dead_letter_names(topics.values())
+    return {ids for ids, name in topics.items() if name in names}
+
+
 def _event(partition: PartitionId, record: ArchivedRecord) -> ArchivedEvent:
     if record.erased is not None:
-        return ArchivedEvent(partition, record, None, "erased")
+        return ArchivedEvent(partition, record, None, ERASED)
     try:
         return ArchivedEvent(partition, record, codec.decode(record.value or b""))
     except InvalidEvent as error:
         return ArchivedEvent(partition, record, None, str(error))
+
+
+def _letter(partition: PartitionId, record: ArchivedRecord) -> ArchivedEvent:
+    """A record of the topic of dead letters: an event that never reached the store, or what became of one."""
+    said = tuple((name, value or b"") for name, value in record.headers)
+    if record.erased is not None:
+        return ArchivedEvent(partition, record, None, ERASED, ERASED)
+    if (outcome := headers.text(said, headers.SETTLED)) is not None:
+        of, by = headers.text(said, headers.LETTER), headers.text(said, headers.SETTLED_BY)
+        return ArchivedEvent(partition, record, None, dead_letter=f"letter {of} {outcome} by {by}")
+    reason = f"{headers.text(said, headers.REASON)}: {headers.text(said, headers.MESSAGE)}"
+    place = "/".join(headers.text(said, name) or "?" for name in (headers.TOPIC, headers.PARTITION))
+    told = f"{reason} (was {place}@{headers.text(said, headers.OFFSET)})"
+    return _event(partition, record)._replace(dead_letter=told)

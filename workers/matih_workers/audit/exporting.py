@@ -33,6 +33,7 @@ COLUMNS: Final = {
     "experiment_id": "string",
     "payload": "string",
     "unreadable": "string",
+    "dead_letter": "string",
 }
 """The rows' columns and their Arrow types; docs/guides/audit.md says what they mean."""
 _TOGETHER: Final = 10_000
@@ -42,6 +43,7 @@ def row(one: ArchivedEvent) -> dict[str, Any]:
     """The event as a row: every column is there, None where it says nothing."""
     found: dict[str, Any] = dict.fromkeys(COLUMNS)
     found |= {**one.partition._asdict(), "offset": one.record.offset, "received_at": one.received_at}
+    found["dead_letter"] = one.dead_letter or None
     event = one.event
     if event is None:
         return found | {"unreadable": one.unreadable}

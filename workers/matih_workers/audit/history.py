@@ -29,7 +29,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Step:
-    """One event of a run. Times are ms since the epoch: by the producer's clock, and when Kafka received it."""
+    """One event of a run. Times are ms since the epoch: by the producer's clock, and when Kafka received it.
+
+    Attributes:
+        dead_letter: the event, or what became of it, as the topic of dead letters has it; empty for an event.
+    """
 
     place: str
     kind: str
@@ -42,6 +46,7 @@ class Step:
     event_id: str
     changes: tuple[Change, ...] = ()
     unreadable: str = ""
+    dead_letter: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -55,10 +60,11 @@ class History:
     values: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def step(self, one: ArchivedEvent) -> Step:
-        """What the next event did."""
+        """What the next event did; a dead letter did nothing."""
         event = one.event
         if event is None:
-            return Step(one.place, "", None, one.received_at, None, None, "", "", "", unreadable=one.unreadable)
+            told = (one.unreadable, one.dead_letter)
+            return Step(one.place, "", None, one.received_at, None, None, "", "", "", (), *told)
         return Step(
             one.place,
             event.kind,
@@ -69,7 +75,8 @@ class History:
             event.host,
             event.sdk_version,
             event.event_id,
-            tuple(self._changes(event.payload)),
+            () if one.dead_letter else tuple(self._changes(event.payload)),
+            dead_letter=one.dead_letter,
         )
 
     def _changes(self, payload: Any) -> list[Change]:

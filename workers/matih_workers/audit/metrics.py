@@ -34,9 +34,10 @@ class ArchiverMetrics:
         self.checkpoint_time.set(time.time())
 
     def lag(self, records: int, oldest_ms: Callable[[], int]) -> None:
-        """So many records wait, and the first of them came then (ms since the epoch)."""
+        """So many records wait, and the first of them came then (ms since the epoch; 0 if that is not known)."""
         self.lag_records.set(records)
-        self.lag_seconds.set(max(0.0, time.time() - oldest_ms() / 1000) if records else 0)
+        since = oldest_ms() if records else 0
+        self.lag_seconds.set(max(0.0, time.time() - since / 1000) if since else 0)
 
     def text(self) -> bytes:
         """All of it, as Prometheus reads it."""

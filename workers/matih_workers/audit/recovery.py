@@ -57,9 +57,9 @@ def _adopt(storage: Storage, writer: LogWriter, file: RecordFile) -> None:
         storage.delete(file.path)
         logger.warning("%s; its records are not in Kafka any more either: removed", error)
         return
-    batch = Batch(Topic(file.partition.cluster_id, file.partition.topic_id, topic), writer.state)
-    batch.gap(file.partition.partition, file.first)
-    batch.add(file.partition.partition, records)
+    batch = Batch([Topic(file.partition.cluster_id, file.partition.topic_id, topic)], writer.state)
+    batch.gap(file.partition, file.first)
+    batch.add(file.partition, records)
     writer.commit(batch.entries())
     logger.warning(
         "%s: Kafka has these records no more, the file of the killed archiver has: taken as it is", file.path

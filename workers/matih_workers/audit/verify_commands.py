@@ -16,6 +16,7 @@ from matih_schemas.errors import MatihError
 from matih_workers.audit import checkpoint as checkpoints
 from matih_workers.audit import notes
 from matih_workers.audit.errors import InvalidKey, InvalidNote
+from matih_workers.audit.events import dead_letter_topics
 from matih_workers.audit.options import Archive, settings_for
 from matih_workers.audit.proving import prove_consistency, prove_record
 from matih_workers.audit.reading import ArchiveReader
@@ -76,7 +77,9 @@ def prove(
     record: Annotated[
         str | None, typer.Option(metavar="PARTITION@OFFSET", help="That this record is in the log.")
     ] = None,
-    topic_id: Annotated[str | None, typer.Option(help="Of that topic, if the archive has several of one name.")] = None,
+    topic_id: Annotated[
+        str | None, typer.Option(help="Of that topic: dead letters', or one of several of one name.")
+    ] = None,
     since: Annotated[int | None, typer.Option(help="That the log goes on from its first SINCE entries.")] = None,
 ) -> None:
     """Print RFC 6962's inclusion or consistency proof as JSON, for who has a checkpoint and not the archive."""
@@ -209,7 +212,9 @@ def _place(text: str) -> tuple[int, int]:
 
 
 def _partition(reader: ArchiveReader, number: int, topic_id: str | None) -> PartitionId:
-    found = [one for one in reader.ends() if one.partition == number and topic_id in (None, one.topic_id)]
+    letters = dead_letter_topics(reader.topics()) if topic_id is None else ()
+    places = [one for one in reader.ends() if one[:2] not in letters]
+    found = [one for one in places if one.partition == number and topic_id in (None, one.topic_id)]
     if len(found) != 1:
         topics = ", ".join(sorted({one.topic_id for one in reader.ends()}))
         raise CommandFailed(f"partition {number} is of {len(found)} topics here: name one by --topic-id ({topics})")
