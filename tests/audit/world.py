@@ -6,13 +6,13 @@ import asyncio
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import urllib.request
 from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
+from tests.child import Child
 from tests.waiting import until
 
 from matih_console.main import main
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from matih_workers.audit.record import ArchivedRecord
 
 
-class World:
+class World(Child):
     """One test's topic and archive. `close` ends the archiver."""
 
     def __init__(self, brokers: str, topic: str, folder: Path) -> None:
@@ -48,7 +48,6 @@ class World:
         (folder / "key").write_text(self.key.secret())
         self.settings = KafkaSettings(bootstrap_servers=brokers, MATIH_EVENTS_TOPIC=topic)
         self.events, self.letters = catalogue(topic)
-        self.process: subprocess.Popen[bytes] | None = None
         self._starts = 0
 
     def environment(self, **settings: str) -> dict[str, str]:
@@ -102,18 +101,6 @@ class World:
             return float("nan")
         return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
-    def end(self, number: int = signal.SIGTERM, seconds: float = 30.0) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        code = self.process.wait(seconds)
-        self.process = None
-        return code
-
-    def close(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
     def publish(self, records: Sequence[Record]) -> None:
         asyncio.run(self._publish(records, self.events))
 
@@ -141,7 +128,7 @@ class World:
     def in_archive(self, topic: str | None = None) -> dict[int, list[ArchivedRecord]]:
         """Every record of the topic of events, or of that one, that the archive counts, by partition."""
         reader = ArchiveReader(self.storage)
-        ends = {where: end for where, end in sorted(reader.ends().items())}
+        ends = dict(sorted(reader.ends().items()))
         of_topic = [where for where in ends if reader.topics()[where[:2]] == (topic or self.topic)]
         found = {where.partition: list(reader.records(*where, 0, ends[where])) for where in of_topic}
         return {number: records for number, records in found.items() if records}

@@ -45,7 +45,7 @@ def test_the_guide(kafka: str, events_topic: str, tmp_path: Path, request: pytes
         PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     )
     steps = STEP.findall(GUIDE)
-    assert len(steps) == 8
+    assert len(steps) == 9
     for command, told in steps:
         done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stdout, done.stderr)

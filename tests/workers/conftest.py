@@ -8,6 +8,8 @@ import pytest
 from tests.workers.pipe import Pipe
 from tests.workers.views import Bench, MemoryBench, MlflowBench, SqlBench
 
+from matih_local import mlflow_schema
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -62,3 +64,20 @@ def pipe(kafka: str, events_topic: str, mlflow_url: str, tmp_path: Path) -> Iter
     pipe = Pipe(kafka, events_topic, mlflow_url, tmp_path)
     yield pipe
     pipe.close()
+
+
+@pytest.fixture
+def postgres_pipe(kafka: str, events_topic: str, postgres: str, tmp_path: Path) -> Iterator[Pipe]:
+    """A topic and a PostgreSQL database with MLflow's tables of its own; the worker is started by the test."""
+    mlflow_schema.main(postgres)
+    pipe = Pipe(kafka, events_topic, postgres, tmp_path)
+    yield pipe
+    pipe.close()
+
+
+@pytest.fixture
+def empty_uri(tmp_path: Path) -> str:
+    """An empty MLflow to replay into."""
+    uri = f"sqlite:///{tmp_path / 'rebuilt.db'}"
+    mlflow_schema.main(uri)
+    return uri

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 import urllib.error
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from tests.child import Child
 from tests.waiting import until
 
 from matih_kafka.idempotent import KafkaPublisher
@@ -28,13 +28,12 @@ if TYPE_CHECKING:
     from matih_schemas.events import TrackingEvent
 
 
-class Pipe:
+class Pipe(Child):
     """One test's topic, worker and folder. `close` ends the worker."""
 
     def __init__(self, brokers: str, topic: str, store_uri: str, folder: Path) -> None:
         self.brokers, self.topic, self.store_uri, self.folder = brokers, topic, store_uri, folder
         self.settings = KafkaSettings(bootstrap_servers=brokers, MATIH_EVENTS_TOPIC=topic)
-        self.process: subprocess.Popen[bytes] | None = None
         self.published = 0
         self.settled_by: dict[str, str] = {}
         self.partitions = catalogue(topic)[0].partitions
@@ -66,23 +65,10 @@ class Pipe:
         """What the worker started last has said."""
         return (self.folder / f"worker-{self._starts}.log").read_text(encoding="utf-8")
 
-    def end(self, number: int = signal.SIGTERM, seconds: float = 30.0) -> int:
-        """Sends the worker a signal and waits for its end; returns its exit code."""
-        assert self.process is not None
-        self.process.send_signal(number)
-        code = self.process.wait(seconds)
-        self.process = None
-        return code
-
     def exit_code(self) -> int | None:
         """The worker's, None while it runs."""
         assert self.process is not None
         return self.process.poll()
-
-    def close(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
 
     def publish(self, events: Iterable[TrackingEvent]) -> None:
         """Publishes events, as a producer does."""

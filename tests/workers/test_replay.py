@@ -16,12 +16,10 @@ from mlflow.entities import ViewType
 from tests.audit.world import archive_of
 from tests.waiting import until
 from tests.workers.journals import START, Entry, Producer, experiment_event
-from tests.workers.pipe import Pipe
 from tests.workers.views import SqlBench
 
 from matih_kafka.publisher import Record
 from matih_kafka.reading import delete_before, topic_reader
-from matih_local import mlflow_schema
 from matih_schemas import events, identity, tags
 from matih_workers.replay.access import Access
 from matih_workers.replay.selection import Selection
@@ -31,25 +29,11 @@ from matih_workers.settings import WorkerSettings, make_store
 from matih_workers.stores.mlflow_sql import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.workers.pipe import Pipe
+
 TABLES = (tables.experiments, tables.experiment_tags, tables.runs, tables.tags, tables.params, tables.latest_metrics)
-
-
-@pytest.fixture
-def pipe(kafka: str, events_topic: str, postgres: str, tmp_path: Path) -> Iterator[Pipe]:
-    mlflow_schema.main(postgres)
-    pipe = Pipe(kafka, events_topic, postgres, tmp_path)
-    yield pipe
-    pipe.close()
-
-
-@pytest.fixture
-def empty_uri(tmp_path: Path) -> str:
-    uri = f"sqlite:///{tmp_path / 'rebuilt.db'}"
-    mlflow_schema.main(uri)
-    return uri
 
 
 def command(*arguments: str) -> list[str]:
@@ -114,15 +98,20 @@ def published(pipe: Pipe) -> list[Producer]:
     return who
 
 
-def test_fill_changes_nothing_where_all_is_there_and_makes_what_is_missing(pipe: Pipe, empty_uri: str) -> None:
-    who = published(pipe)
-    client = MlflowClient(pipe.store_uri)
-    (edited,) = SqlBench(pipe.store_uri).runs(who[0].run_id)
+def test_fill_changes_nothing_where_all_is_there_and_makes_what_is_missing(postgres_pipe: Pipe, empty_uri: str) -> None:
+    who = published(postgres_pipe)
+    client = MlflowClient(postgres_pipe.store_uri)
+    (edited,) = SqlBench(postgres_pipe.store_uri).runs(who[0].run_id)
     client.set_tag(edited.info.run_id, "last", "edited")
-    before = dump(pipe.store_uri)
+    before = dump(postgres_pipe.store_uri)
 
-    dry = survey(pipe, pipe.store_uri)
-    assert (dry["mode"], dry["runs"], dry["runs_missing"], dry["by_tenant"]) == ("fill", 3, 0, {"acme": pipe.published})
+    dry = survey(postgres_pipe, postgres_pipe.store_uri)
+    assert (dry["mode"], dry["runs"], dry["runs_missing"], dry["by_tenant"]) == (
+        "fill",
+        3,
+        0,
+        {"acme": postgres_pipe.published},
+    )
     assert dry["by_kind"] == {
         "RunLogged": 12,
         "RunCreated": 3,
@@ -131,36 +120,36 @@ def test_fill_changes_nothing_where_all_is_there_and_makes_what_is_missing(pipe:
         "ExperimentUpdated": 1,
         "RunDeleted": 1,
     }
-    done = run(pipe, pipe.store_uri)
-    assert (done["seen"], done["metrics"], done["refused"]) == (pipe.published, 24, {"malformed": 1})
-    assert dump(pipe.store_uri) == before
+    done = run(postgres_pipe, postgres_pipe.store_uri)
+    assert (done["seen"], done["metrics"], done["refused"]) == (postgres_pipe.published, 24, {"malformed": 1})
+    assert dump(postgres_pipe.store_uri) == before
 
-    assert run(pipe, empty_uri, runs=frozenset({who[0].run_id}))["metrics"] == 8
-    filled, old = SqlBench(empty_uri).view(who[0].run_id), SqlBench(pipe.store_uri).view(who[0].run_id)
+    assert run(postgres_pipe, empty_uri, runs=frozenset({who[0].run_id}))["metrics"] == 8
+    filled, old = SqlBench(empty_uri).view(who[0].run_id), SqlBench(postgres_pipe.store_uri).view(who[0].run_id)
     assert filled is not None
     assert old is not None
     filled.tags, old.tags["last"] = without_notes(filled.tags), "3"
     assert filled == old
     assert SqlBench(empty_uri).view(who[1].run_id) is None
-    by_experiment = survey(pipe, empty_uri, experiments=frozenset({who[1].experiment}))
+    by_experiment = survey(postgres_pipe, empty_uri, experiments=frozenset({who[1].experiment}))
     assert (by_experiment["runs"], by_experiment["runs_missing"]) == (1, 1)
-    assert survey(pipe, empty_uri, tenants=frozenset({"other"}))["events"] == 0
-    assert survey(pipe, empty_uri, since=START, kinds=frozenset({"RunEnded"}))["events"] == 3
-    assert survey(pipe, empty_uri, until=START)["events"] == 0
-    assert not pipe.dead_letters()[1:]  # the worker's own for the garbage; a replay makes none
+    assert survey(postgres_pipe, empty_uri, tenants=frozenset({"other"}))["events"] == 0
+    assert survey(postgres_pipe, empty_uri, since=START, kinds=frozenset({"RunEnded"}))["events"] == 3
+    assert survey(postgres_pipe, empty_uri, until=START)["events"] == 0
+    assert not postgres_pipe.dead_letters()[1:]  # the worker's own for the garbage; a replay makes none
 
 
-def test_what_kafka_has_no_more_comes_from_the_archive(pipe: Pipe, empty_uri: str) -> None:
-    who = published(pipe)
-    archive, archived = archive_of(pipe), ends(pipe)
+def test_what_kafka_has_no_more_comes_from_the_archive(postgres_pipe: Pipe, empty_uri: str) -> None:
+    who = published(postgres_pipe)
+    archive, archived = archive_of(postgres_pipe), ends(postgres_pipe)
     later = whole(Producer(tenant="acme", experiment=who[0].experiment))
-    pipe.publish(later[:2])
-    asyncio.run(delete_before(pipe.settings, pipe.topic, archived))
-    assert survey(pipe, empty_uri)["events"] == 2, "Kafka still has what has to come from the archive"
-    done = replay(pipe, "--full", "--yes", "--archive", str(archive), uri=empty_uri)
-    assert (done["seen"], done["refused"]) == (pipe.published, {"malformed": 1})
+    postgres_pipe.publish(later[:2])
+    asyncio.run(delete_before(postgres_pipe.settings, postgres_pipe.topic, archived))
+    assert survey(postgres_pipe, empty_uri)["events"] == 2, "Kafka still has what has to come from the archive"
+    done = replay(postgres_pipe, "--full", "--yes", "--archive", str(archive), uri=empty_uri)
+    assert (done["seen"], done["refused"]) == (postgres_pipe.published, {"malformed": 1})
     for one in who:
-        assert SqlBench(empty_uri).view(one.run_id) == SqlBench(pipe.store_uri).view(one.run_id)
+        assert SqlBench(empty_uri).view(one.run_id) == SqlBench(postgres_pipe.store_uri).view(one.run_id)
 
 
 def ends(pipe: Pipe) -> dict[int, int]:
@@ -173,44 +162,44 @@ def ends(pipe: Pipe) -> dict[int, int]:
     return asyncio.run(found())
 
 
-def test_no_archive_is_told_in_one_line(pipe: Pipe, empty_uri: str, tmp_path: Path) -> None:
+def test_no_archive_is_told_in_one_line(postgres_pipe: Pipe, empty_uri: str, tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "checkpoint").write_text("nothing")
-    error = replay(pipe, "--archive", str(tmp_path), uri=empty_uri, code=1)["error"]
+    error = replay(postgres_pipe, "--archive", str(tmp_path), uri=empty_uri, code=1)["error"]
     assert "archive" in error
     assert str(tmp_path) in error
     assert "Traceback" not in error
 
 
-def test_a_full_rebuild_is_equal_and_says_what_people_did_and_what_is_lost(pipe: Pipe, empty_uri: str) -> None:
-    who = published(pipe)
+def test_a_full_rebuild_is_equal_and_says_what_people_did_and_what_is_lost(postgres_pipe: Pipe, empty_uri: str) -> None:
+    who = published(postgres_pipe)
     with pytest.raises(NotEmpty):
-        asyncio.run(session(pipe, pipe.store_uri).run(Order("full"), lambda _: lambda _: None))
-    done = replay(pipe, "--full", "--yes", "--verify", "--against", pipe.store_uri, uri=empty_uri)
+        asyncio.run(session(postgres_pipe, postgres_pipe.store_uri).run(Order("full"), lambda _: lambda _: None))
+    done = replay(postgres_pipe, "--full", "--yes", "--verify", "--against", postgres_pipe.store_uri, uri=empty_uri)
     assert done["refused"] == {"malformed": 1}
     proof = done["verify"]
     assert (proof["differences"], proof["edits"], proof["findings"]) == (0, 0, [])
     assert (proof["experiments"], proof["runs"], proof["metrics"]) == (2, 3, 24)
     rebuilt = SqlBench(empty_uri)
     for one in who:
-        assert rebuilt.view(one.run_id) == SqlBench(pipe.store_uri).view(one.run_id)
+        assert rebuilt.view(one.run_id) == SqlBench(postgres_pipe.store_uri).view(one.run_id)
     noted = positions(empty_uri)
     assert noted
-    assert noted == positions(pipe.store_uri)
+    assert noted == positions(postgres_pipe.store_uri)
 
-    old, new = MlflowClient(pipe.store_uri), SqlBench(empty_uri)
-    (edited,) = SqlBench(pipe.store_uri).runs(who[0].run_id)
+    old, new = MlflowClient(postgres_pipe.store_uri), SqlBench(empty_uri)
+    (edited,) = SqlBench(postgres_pipe.store_uri).runs(who[0].run_id)
     old.set_tag(edited.info.run_id, "last", "edited")
     old.log_metric(edited.info.run_id, "mine", 1.0, START, 0)
     old.create_run("0")
     (gone,) = new.runs(who[1].run_id)
-    verified = verify(pipe, empty_uri)
+    verified = verify(postgres_pipe, empty_uri)
     assert {(row["cause"], row["what"]) for row in verified["findings"]} == {
         ("edited in MLflow", "tag last"),
         ("edited in MLflow", "metric mine"),
         ("edited in MLflow", "the whole"),
     }
-    engine = sa.create_engine(pipe.store_uri.replace("postgresql://", "postgresql+psycopg://"))
+    engine = sa.create_engine(postgres_pipe.store_uri.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
         connection.execute(sa.text("DELETE FROM metrics WHERE step = 2"))
     engine.dispose()
@@ -218,7 +207,7 @@ def test_a_full_rebuild_is_equal_and_says_what_people_did_and_what_is_lost(pipe:
     with engine.begin() as connection:
         connection.execute(sa.text("DELETE FROM params WHERE run_uuid = :run"), {"run": gone.info.run_id})
     engine.dispose()
-    verified = verify(pipe, empty_uri)
+    verified = verify(postgres_pipe, empty_uri)
     assert verified["differences"] == 6 + 4  # points that the old one lost, and params that the new one did
 
 
@@ -245,35 +234,41 @@ def verify(pipe: Pipe, uri: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("mode", ["fill", pytest.param("full", marks=pytest.mark.soak)])
-def test_killed_and_started_again_it_goes_on(pipe: Pipe, empty_uri: str, mode: str, tmp_path: Path) -> None:
+def test_killed_and_started_again_it_goes_on(postgres_pipe: Pipe, empty_uri: str, mode: str, tmp_path: Path) -> None:
     who = history()
     for one in who:
-        pipe.publish(whole(one, steps=60))
+        postgres_pipe.publish(whole(one, steps=60))
     arguments = ["--yes", *(["--full"] if mode == "full" else [])]
     bench = SqlBench(empty_uri)
     for _ in range(2):
         with (tmp_path / "killed.log").open("wb") as log:
             process = subprocess.Popen(
-                command(*arguments, "--rate", "40"), env=pipe.environment(MATIH_STORE_URI=empty_uri), stderr=log
+                command(*arguments, "--rate", "40"),
+                env=postgres_pipe.environment(MATIH_STORE_URI=empty_uri),
+                stderr=log,
             )
         before = points(bench, who)
         until(lambda before=before: points(bench, who) > before + 100, "some of it is there")
         process.kill()
         process.wait()
-    done = replay(pipe, *arguments, uri=empty_uri)
+    done = replay(postgres_pipe, *arguments, uri=empty_uri)
     assert done["resumed"]
-    assert 0 < done["seen"] < pipe.published
-    pipe.start()
-    pipe.settled()
+    assert 0 < done["seen"] < postgres_pipe.published
+    postgres_pipe.start()
+    postgres_pipe.settled()
     for one in who:
-        clean, found = SqlBench(pipe.store_uri).view(one.run_id), bench.view(one.run_id)
+        clean, found = SqlBench(postgres_pipe.store_uri).view(one.run_id), bench.view(one.run_id)
         assert clean is not None
         assert found is not None
         found.tags = without_notes(found.tags)
         assert found == clean
         assert found.latest == clean.latest
-    again = replay(pipe, *arguments, uri=empty_uri, code=1 if mode == "full" else 0)
-    assert "empty" in again["error"] if mode == "full" else (again["resumed"], again["seen"]) == (False, pipe.published)
+    again = replay(postgres_pipe, *arguments, uri=empty_uri, code=1 if mode == "full" else 0)
+    assert (
+        "empty" in again["error"]
+        if mode == "full"
+        else (again["resumed"], again["seen"]) == (False, postgres_pipe.published)
+    )
 
 
 def points(bench: SqlBench, who: list[Producer]) -> int:

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 import sqlalchemy as sa
 from tests.waiting import until
-from tests.workers.pipe import Pipe
 from tests.workers.test_loop import compare, trained
 
-from matih_local import mlflow_schema
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from tests.workers.pipe import Pipe
 
 UNKNOWN = "ffffffffffff"
-
-
-@pytest.fixture
-def pipe(kafka: str, events_topic: str, postgres: str, tmp_path: Path) -> Iterator[Pipe]:
-    mlflow_schema.main(postgres)
-    pipe = Pipe(kafka, events_topic, postgres, tmp_path)
-    yield pipe
-    pipe.close()
 
 
 def marked(database: str, revision: str) -> str:
@@ -37,30 +24,30 @@ def marked(database: str, revision: str) -> str:
     return str(before)
 
 
-def test_a_worker_keeps_its_events_until_the_revision_is_known_again(pipe: Pipe) -> None:
+def test_a_worker_keeps_its_events_until_the_revision_is_known_again(postgres_pipe: Pipe) -> None:
     producers, events = trained(runs=3, events=6, points=200)
-    pipe.publish(events[:8])
-    pipe.start(MATIH_WORKER_BACKOFF_MAX="0.5")
-    pipe.settled()
-    settled = pipe.published
+    postgres_pipe.publish(events[:8])
+    postgres_pipe.start(MATIH_WORKER_BACKOFF_MAX="0.5")
+    postgres_pipe.settled()
+    settled = postgres_pipe.published
 
-    known = marked(pipe.store_uri, UNKNOWN)
-    pipe.publish(events[8:])
-    until(lambda: pipe.status()["store"]["state"] == "down", "the outage is seen")
-    ready = pipe.page("/readyz")
+    known = marked(postgres_pipe.store_uri, UNKNOWN)
+    postgres_pipe.publish(events[8:])
+    until(lambda: postgres_pipe.status()["store"]["state"] == "down", "the outage is seen")
+    ready = postgres_pipe.page("/readyz")
     assert ready is not None
     assert not ready["ready"]
     assert f"tables of revision {UNKNOWN}" in ready["problems"][0]
-    assert pipe.page("/healthz") == {"status": "alive"}
-    retries = pipe.status()["retries"]
-    until(lambda: pipe.status()["retries"] > retries + 2, "more tries")
-    said = [line for line in pipe.log().splitlines() if UNKNOWN in line]
+    assert postgres_pipe.page("/healthz") == {"status": "alive"}
+    retries = postgres_pipe.status()["retries"]
+    until(lambda: postgres_pipe.status()["retries"] > retries + 2, "more tries")
+    said = [line for line in postgres_pipe.log().splitlines() if UNKNOWN in line]
     assert len(said) == 1, "an outage is one line, not one per try"
     assert "upgrade matih-tracking, or set MATIH_STORE=client" in said[0]
-    assert pipe.committed() == settled
+    assert postgres_pipe.committed() == settled
 
-    marked(pipe.store_uri, known)
-    report = pipe.settled()
+    marked(postgres_pipe.store_uri, known)
+    report = postgres_pipe.settled()
     assert (report["dead_letters"], report["store"]["state"]) == ({}, "up")
-    assert (pipe.page("/readyz") or {})["ready"]
-    compare(pipe, producers)
+    assert (postgres_pipe.page("/readyz") or {})["ready"]
+    compare(postgres_pipe, producers)

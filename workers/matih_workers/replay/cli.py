@@ -25,7 +25,8 @@ from matih_workers.stores.protocol import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from matih_workers.replay.access import Access
+    from matih_workers.replay.access import Access, Ends
+    from matih_workers.replay.session import Order
 
 T = TypeVar("T")
 
@@ -64,6 +65,9 @@ def replay(
         str | None,
         typer.Option(help="A folder or s3://bucket/folder: what stands there is read there, the rest from Kafka."),
     ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="From the archive (--archive, MATIH_AUDIT_ARCHIVE) alone, without Kafka.")
+    ] = False,
     json: JsonOption = False,
 ) -> int:
     """The events once more, into MATIH_STORE_URI: fills what is missing there, and touches nothing that is there.
@@ -71,52 +75,56 @@ def replay(
     Interrupted or killed, the same command goes on where it was.
     """
     selection = _selection(tenant, run, experiment, kind, since, until)
-    _check_use(full, missing, give_up, verify, against, selection)
+    _check_use(full, missing, give_up, verify, against, selection, offline)
     settle_interpreter()
-    access = _access(archive)
     if missing:
-        return _mend(access, rate, yes=yes, give_up=give_up, json=json)
+        return _mend(_access(archive), rate, yes=yes, give_up=give_up, json=json)
+    access = _offline(archive) if offline else _access(archive)
     if verify and not full:
-        report = _finish(_verify(access, against or ""))
-        if json:
-            print_json(report)
-        else:
-            printing.verification(report)
-        return 1 if report["differences"] else 0
-    from matih_workers.replay.session import Order, Session
+        return _compare(access, against or "", json=json)
+    from matih_workers.replay.session import Order
+
+    order = Order("full" if full else "fill", selection, name, restart, rate)
+    return _replay(access, order, against if yes else None, yes=yes, json=json)
+
+
+def _replay(access: Ends, order: Order, against: str | None, *, yes: bool, json: bool) -> int:
+    """Does it, or tells what would be done; then compares, if there is something to compare with."""
+    from matih_workers.replay.session import Session
 
     session = Session(access)
-    order = Order("full" if full else "fill", selection, name, restart, rate)
     with _bar(json) as begin:
         report = _finish(session.run(order, begin) if yes else session.survey(order, begin))
-    failed = 0
-    if verify and yes:
-        report["verify"] = _finish(_verify(access, against or ""))
-        failed = report["verify"]["differences"]
-    if json:
-        print_json(report)
-    else:
-        printing.replay(report)
-    return 1 if failed else 0
+    if against:
+        report["verify"] = _finish(_verify(access, against))
+    _print(report, printing.replay, json=json)
+    return 1 if against and report["verify"]["differences"] else 0
+
+
+def _compare(access: Ends, against: str, *, json: bool) -> int:
+    report = _finish(_verify(access, against))
+    _print(report, printing.verification, json=json)
+    return 1 if report["differences"] else 0
 
 
 def _mend(access: Access, rate: float | None, *, yes: bool, give_up: bool, json: bool) -> int:
     from matih_workers.replay.restoring import Restoring
 
     restoring = Restoring(access)
-    if yes:
-        with _bar(json) as begin:
-            report = _finish(restoring.mend(rate, begin, give_up=give_up))
-    else:
-        report = _finish(restoring.missing())
-    if json:
-        print_json(report)
-    else:
-        printing.mending(report)
+    with _bar(json) as begin:
+        report = _finish(restoring.mend(rate, begin, give_up=give_up) if yes else restoring.missing())
+    _print(report, printing.mending, json=json)
     return 1 if report.get("left") or report.get("former_left") else 0
 
 
-async def _verify(access: Access, against: str) -> dict[str, Any]:
+def _print(report: dict[str, Any], for_people: Callable[[dict[str, Any]], None], *, json: bool) -> None:
+    if json:
+        print_json(report)
+    else:
+        for_people(report)
+
+
+async def _verify(access: Ends, against: str) -> dict[str, Any]:
     from matih_workers.replay.session import Session
     from matih_workers.replay.verifying import verified
 
@@ -124,12 +132,14 @@ async def _verify(access: Access, against: str) -> dict[str, Any]:
 
 
 def _check_use(
-    full: bool, missing: bool, give_up: bool, verify: bool, against: str | None, selection: Selection
+    full: bool, missing: bool, give_up: bool, verify: bool, against: str | None, selection: Selection, offline: bool
 ) -> None:
     if full and missing:
         raise WrongUse("replay: --full or --missing, not both")
     if missing and not selection.is_all:
         raise WrongUse("replay --missing: brings all that is missing; the filters are for replays without it")
+    if missing and offline:
+        raise WrongUse("replay --missing: needs Kafka; without it fill: `matih replay --offline --yes`")
     if give_up and not missing:
         raise WrongUse("replay --give-up: goes with --missing only")
     if verify and (missing or not selection.is_all):
@@ -163,14 +173,32 @@ def _access(archive: str | None) -> Access:
     from matih_workers.replay.access import Access, no_archive
     from matih_workers.replay.archive import archived_topics
 
-    try:
+    with _told_of(archive):
         settings = worker_settings()
         find = no_archive if archive is None else archived_topics(archive)
         return Access(kafka_settings(), settings, make_store(settings), find)
+
+
+def _offline(archive: str | None) -> Ends:
+    from matih_workers.audit.options import settings_for
+    from matih_workers.audit.reading import ArchiveReader
+    from matih_workers.audit.storage import open_storage
+    from matih_workers.replay.offline import OfflineAccess
+
+    with _told_of(archive):
+        settings, place = worker_settings(), settings_for(archive).audit_archive
+        reader, topic = ArchiveReader(open_storage(place)), kafka_settings().events_topic
+        return OfflineAccess(reader, topic, settings, make_store(settings), settings.worker_datadir / "replay")
+
+
+@contextmanager
+def _told_of(archive: str | None) -> Iterator[None]:
+    try:
+        yield
     except (InvalidSettings, InvalidName) as error:
         raise WrongUse(str(error)) from error
     except AuditError as error:
-        raise CommandFailed(f"archive {archive}: {error}") from error
+        raise CommandFailed(f"archive {archive or 'MATIH_AUDIT_ARCHIVE'}: {error}") from error
 
 
 def _finish(work: Coroutine[Any, Any, T]) -> T:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from matih_kafka.progress import group_progress
 from matih_schemas.errors import MatihError
+from matih_workers.replay.access import GROUP
 from matih_workers.replay.order import merged
 from matih_workers.replay.ranges import Ranges, common, count, text
 from matih_workers.replay.rate import Rate
@@ -20,15 +20,14 @@ from matih_workers.replay.survey import Survey
 from matih_workers.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
-    from matih_kafka.progress import GroupProgress
     from matih_workers.positions import Source
-    from matih_workers.replay.access import Access
+    from matih_workers.replay.access import Ends
+    from matih_workers.replay.progress import Progress
     from matih_workers.replay.source import Held, RecordSource
     from matih_workers.stores.memory import MemoryRun
 
-GROUP: Final = "matih-replay-"
 Mode = Literal["fill", "full"]
 
 
@@ -53,10 +52,19 @@ class Order:
     rate: float | None = None
 
 
-class Session:
-    """A replay on one topic and one store."""
+class _Part(NamedTuple):
+    """One topic's share of a replay: what it has, and what of that is to be read."""
 
-    def __init__(self, access: Access) -> None:
+    source: RecordSource
+    progress: Progress
+    held: Held
+    wanted: dict[int, Ranges]
+
+
+class Session:
+    """A replay of a topic's records, and of those that had its name before if they are there, into one store."""
+
+    def __init__(self, access: Ends) -> None:
         """Connects nothing yet."""
         self._access = access
 
@@ -64,27 +72,25 @@ class Session:
         """What `run` would do.
 
         Raises:
-            KafkaError: Kafka does not answer, or the topic is missing.
+            KafkaError, AuditError: the records can't be had, or the topic is missing.
             StoreUnavailable: the store does not answer.
         """
-        async with self._access.source() as source, self._progress(order, source) as progress:
-            held = await source.held()
-            wanted = _left(held, progress)
+        async with self._parts(order) as parts:
             chooser, found = Chooser(order.selection), Survey()
-            await self._learn(source, held, wanted, chooser)
-            told = begin(_total(wanted))
-            async for record in merged(source.records(wanted)):
-                told(1)
-                if chooser.wants(record):
-                    found.count(record)
+            told = begin(_total(parts))
+            for part in parts:
+                await self._learn(part, chooser)
+                async for record in merged(part.source.records(part.wanted)):
+                    told(1)
+                    if chooser.wants(record):
+                        found.count(record)
             there = await asyncio.to_thread(self._access.store.present, found.runs)
-            if order.mode == "full" and not progress.found:
-                await self._check_empty()
+            await self._check_empty(order, parts)
         return {
-            **self._head(order, source, progress),
+            **self._head(order, parts),
             **found.as_json(),
             "runs_missing": len(found.runs - there),
-            "gone": _gone(held),
+            "gone": _gone(parts),
             "dry_run": True,
         }
 
@@ -93,54 +99,78 @@ class Session:
 
         Raises:
             NotEmpty: a full replay, and the store has experiments.
-            KafkaError: Kafka does not answer, or the topic is missing.
+            KafkaError, AuditError: the records can't be had, or the topic is missing.
             StoreUnavailable: the store does not answer, before anything was done; later it is waited for.
         """
-        async with self._access.source() as source, self._progress(order, source) as progress:
-            held = await source.held()
-            wanted = _left(held, progress)
-            if order.mode == "full" and not progress.found:
-                await self._check_empty()
-            await progress.save(_starts(wanted))
-            chooser = Chooser(order.selection)
-            await self._learn(source, held, wanted, chooser)
-            replay = Replay(
-                self._access.store,
-                self._access.settings,
-                Rate(order.rate),
-                fill=self._name(order, source.topic) if order.mode == "fill" else None,
-                positions_of=source.topic if order.mode == "full" and order.selection.is_all else None,
-            )
-            await replay.run(source, wanted, chooser.wants, progress, begin(_total(wanted)))
-            await progress.finish({number: some[-1].stop for number, some in held.items() if some})
-        return {**self._head(order, source, progress), "gone": _gone(held), **report_of([replay.outcome])}
+        async with self._parts(order) as parts:
+            await self._check_empty(order, parts)
+            for part in parts:
+                await part.progress.save(_starts(part.wanted))
+            chooser, told = Chooser(order.selection), begin(_total(parts))
+            replays = [self._replay(order, parts[-1].source.topic, last=part is parts[-1]) for part in parts]
+            for part, replay in zip(parts, replays, strict=True):
+                await self._learn(part, chooser)
+                await replay.run(part.source, part.wanted, chooser.wants, part.progress, told)
+            for part in parts:
+                await part.progress.finish({number: some[-1].stop for number, some in part.held.items() if some})
+        outcomes = [replay.outcome for replay in replays]
+        return {**self._head(order, parts), "gone": _gone(parts), **report_of(outcomes)}
 
     async def from_events(self, run_ids: Iterable[str]) -> dict[str, MemoryRun]:
         """What the events alone say of these runs: those that they make.
 
         Raises:
-            KafkaError: Kafka does not answer, or the topic is missing.
+            KafkaError, AuditError: the records can't be had, or the topic is missing.
         """
         memory, chooser = MemoryStore(), Chooser(Selection(runs=frozenset(run_ids)))
-        async with self._access.source() as source:
-            replay = Replay(memory, self._access.settings, Rate(None))
-            await replay.run(source, await source.held(), chooser.wants, Unsaved())
+        async with self._access.sources() as sources:
+            for source in sources:
+                replay = Replay(memory, self._access.settings, Rate(None))
+                await replay.run(source, await source.held(), chooser.wants, Unsaved())
         return memory.runs
 
-    async def _check_empty(self) -> None:
+    def _replay(self, order: Order, topic: Source, *, last: bool) -> Replay:
+        """Applies one topic's part; positions are noted of today's topic only."""
+        return Replay(
+            self._access.store,
+            self._access.settings,
+            Rate(order.rate),
+            fill=self._name(order, topic) if order.mode == "fill" else None,
+            positions_of=topic if last and order.mode == "full" and order.selection.is_all else None,
+        )
+
+    @asynccontextmanager
+    async def _parts(self, order: Order) -> AsyncIterator[list[_Part]]:
+        async with self._access.sources() as sources, AsyncExitStack() as open_ones:
+            parts = []
+            for source in sources:
+                progress = self._access.progress(self._name(order, sources[-1].topic), source.topic)
+                found = await open_ones.enter_async_context(progress)
+                if order.anew:
+                    found.found = {}
+                held = await source.held()
+                parts.append(_Part(source, found, held, _left(held, found)))
+            yield parts
+
+    async def _check_empty(self, order: Order, parts: Sequence[_Part]) -> None:
+        """Before a full replay that begins.
+
+        Raises:
+            NotEmpty: the store is not.
+        """
+        if order.mode != "full" or any(part.progress.found for part in parts):
+            return
         if not await asyncio.to_thread(self._access.store.is_empty):
             raise NotEmpty(
                 "a full replay goes into an empty store only, and this one has experiments: set MATIH_STORE_URI to an "
                 "empty MLflow (a new database, `mlflow db upgrade URI`), or fill what is missing without --full"
             )
 
-    async def _learn(self, source: RecordSource, held: Held, wanted: Mapping[int, Ranges], chooser: Chooser) -> None:
+    async def _learn(self, part: _Part, chooser: Chooser) -> None:
         """Goes through what was replayed before it was interrupted: whose runs these are stands there."""
-        before = {
-            number: common(some, (range(wanted[number][0].start),)) for number, some in held.items() if wanted[number]
-        }
+        before = {number: _before(some, part.wanted[number]) for number, some in part.held.items()}
         if chooser.selection.experiments and any(before.values()):
-            async for record in merged(source.records(before)):
+            async for record in merged(part.source.records(before)):
                 chooser.learn(record)
 
     def _name(self, order: Order, topic: Source) -> str:
@@ -152,26 +182,20 @@ class Session:
         told = "\n".join((*topic, address, order.mode, order.selection.text()))
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 
-    @asynccontextmanager
-    async def _progress(self, order: Order, source: RecordSource) -> AsyncIterator[GroupProgress]:
-        group = GROUP + self._name(order, source.topic)
-        async with group_progress(self._access.kafka, group, source.topic.topic) as progress:
-            if order.anew:
-                progress.found = {}
-            yield progress
-
-    def _head(self, order: Order, source: RecordSource, progress: GroupProgress) -> dict[str, Any]:
-        name = self._name(order, source.topic)
+    def _head(self, order: Order, parts: Sequence[_Part]) -> dict[str, Any]:
+        topic = parts[-1].source.topic
+        name = self._name(order, topic)
         return {
             "mode": order.mode,
-            "topic": source.topic.topic,
+            "topic": topic.topic,
+            "former_topics": [part.source.topic.topic_id for part in parts[:-1]],
             "replay": name,
             "group": GROUP + name,
-            "resumed": bool(progress.found),
+            "resumed": any(part.progress.found for part in parts),
         }
 
 
-def _left(held: Held, progress: GroupProgress) -> dict[int, Ranges]:
+def _left(held: Held, progress: Progress) -> dict[int, Ranges]:
     """What is to be read: from the progress on, if there is any."""
     return {
         number: common(ranges, (range(progress.found.get(number, 0), ranges[-1].stop),)) if ranges else ()
@@ -179,20 +203,27 @@ def _left(held: Held, progress: GroupProgress) -> dict[int, Ranges]:
     }
 
 
+def _before(held: Ranges, wanted: Ranges) -> Ranges:
+    """What was read before: all of it, where nothing is left to be read."""
+    return common(held, (range(wanted[0].start),)) if wanted else held
+
+
 def _starts(wanted: Mapping[int, Ranges]) -> dict[int, int]:
     return {number: some[0].start for number, some in wanted.items() if some}
 
 
-def _total(wanted: Mapping[int, Ranges]) -> int:
-    return sum(map(count, wanted.values()))
+def _total(parts: Iterable[_Part]) -> int:
+    return sum(count(ranges) for part in parts for ranges in part.wanted.values())
 
 
-def _gone(held: Held) -> dict[str, str]:
+def _gone(parts: Sequence[_Part]) -> dict[str, str]:
     """What nobody holds any more, before the first record and between: retention took it."""
     gone: dict[str, str] = {}
-    for number, ranges in sorted(held.items()):
-        ends = [0, *(one.stop for one in ranges)]
-        before = [range(end, one.start) for end, one in zip(ends, ranges, strict=False) if end < one.start]
-        if before:
-            gone[str(number)] = text(before)
+    for part in parts:
+        where = "" if part is parts[-1] else f"{part.source.topic.topic_id}/"
+        for number, ranges in sorted(part.held.items()):
+            ends = [0, *(one.stop for one in ranges)]
+            before = [range(end, one.start) for end, one in zip(ends, ranges, strict=False) if end < one.start]
+            if before:
+                gone[f"{where}{number}"] = text(before)
     return gone
