@@ -32,7 +32,7 @@ HomeOption = Annotated[
 
 local = typer.Typer(
     add_completion=False,
-    help="Kafka, PostgreSQL, MLflow, the worker and the REST API on this machine, with their data kept in MATIH_HOME.",
+    help="Kafka, PostgreSQL, MLflow, worker, API and archiver on this machine, with their data kept in MATIH_HOME.",
 )
 
 
@@ -86,7 +86,7 @@ def status(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
 
 @local.command()
 def env(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
-    """Print the environment of a training process, for a shell: eval "$(matih local env)"."""
+    """Print the environment of training processes and audits, for a shell: eval "$(matih local env)"."""
     with _told_in_one_line():
         opened = _existing(home)
         variables = LocalSystem(opened).environment()

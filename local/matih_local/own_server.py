@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class OwnServer:
-    """What worker and API have in common; a subclass says which module runs and which page tells that it is ready.
+    """What the servers of this project have in common; a subclass says what runs and which page tells it is ready.
 
     Attributes:
         url: of its pages.
@@ -24,6 +24,7 @@ class OwnServer:
 
     name: str
     module: str
+    arguments: tuple[str, ...] = ()
     ready_page: str
     stop_signal = signal.SIGTERM
 
@@ -42,7 +43,7 @@ class OwnServer:
 
     def server(self) -> Command:
         """It, in the foreground."""
-        arguments = (sys.executable, "-m", self.module)
+        arguments = (sys.executable, "-m", self.module, *self.arguments)
         return Command(arguments, clean_environment(**self._environment), self._folder, self.log)
 
     def is_ready(self) -> bool:

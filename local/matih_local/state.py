@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from matih_local.errors import PartFailed
 from matih_local.files import last_line, write_whole
@@ -15,6 +15,12 @@ from matih_local.runner import Runner, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+OPTIONAL: Final = frozenset({"audit"})
+"""Parts without which all else works: that one does not start is shown, and stops nobody.
+
+The archiver refuses to go on if the archive is damaged, or Kafka has lost what is archived.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,11 @@ class PartState:
     last_exit: int | None
     problem: str
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nobody has to wait for it any more."""
+        return self.state is State.RUNNING or (self.state is State.FAILED and self.name in OPTIONAL)
+
     @classmethod
     def of(cls, runner: Runner) -> PartState:
         """The state of a runner's part now."""
@@ -56,10 +67,10 @@ def raise_for_failed(parts: Iterable[PartState]) -> None:
     """Says of the first part that does not start why that is.
 
     Raises:
-        PartFailed: there is one.
+        PartFailed: there is one, and it is not optional.
     """
     for part in parts:
-        if part.state is State.FAILED:
+        if part.state is State.FAILED and part.name not in OPTIONAL:
             said = last_line(Path(part.log)) if part.last_exit is not None else ""
             reason = f"{part.problem}: {said}" if said else part.problem
             raise PartFailed(f"{part.name} does not start ({reason}); its log is {part.log}")
@@ -79,8 +90,8 @@ class SystemState:
 
     @property
     def all_running(self) -> bool:
-        """Whether the whole system is up."""
-        return bool(self.parts) and all(part.state is State.RUNNING for part in self.parts)
+        """Whether the whole system is up, but for what it can do without."""
+        return bool(self.parts) and all(part.is_settled for part in self.parts)
 
     def report(self) -> dict[str, Any]:
         """As JSON has it."""

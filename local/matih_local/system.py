@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from matih_local import downloads
 from matih_local.api import Api
+from matih_local.audit import Audit
 from matih_local.errors import PartFailed
 from matih_local.home import Home
 from matih_local.kafka import Kafka
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from matih_local.part import Part
 
 TICK_SECONDS: Final = 0.05
-PARTS: Final = ("kafka", "postgres", "mlflow", "worker", "api")
+PARTS: Final = ("kafka", "postgres", "mlflow", "worker", "api", "audit")
 
 
 def _nothing() -> None:
@@ -44,6 +45,7 @@ class LocalSystem:
         mlflow: with `url`, the tracking URI.
         worker: with `url`, of its pages.
         api: with `url`, the REST API's.
+        audit: with `url`, of its pages, and `archive`, its folder.
         runners: each part's runner by the part's name.
     """
 
@@ -54,6 +56,7 @@ class LocalSystem:
         restarts: Restarts | None = None,
         worker_settings: Mapping[str, str] = MappingProxyType({}),
         api_settings: Mapping[str, str] = MappingProxyType({}),
+        audit_settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Prepares everything and starts nothing.
 
@@ -62,6 +65,7 @@ class LocalSystem:
             restarts: start parts that end by themselves again, for as long as `tick` is called.
             worker_settings: more environment variables for the worker.
             api_settings: more environment variables for the API.
+            audit_settings: more environment variables for the archiver.
 
         Raises:
             LocalError: the folder can't be used.
@@ -72,7 +76,8 @@ class LocalSystem:
         self.mlflow = MlflowServer(self.home, self.postgres)
         self.worker = Worker(self.home, self.kafka.url, self.postgres.url, worker_settings)
         self.api = Api(self.home, self.kafka, self.postgres, self.mlflow, api_settings)
-        parts: tuple[Part, ...] = (self.kafka, self.postgres, self.mlflow, self.worker, self.api)
+        self.audit = Audit(self.home, self.kafka.url, audit_settings)
+        parts: tuple[Part, ...] = (self.kafka, self.postgres, self.mlflow, self.worker, self.api, self.audit)
         self.runners: Mapping[str, Runner] = {part.name: Runner(part, restarts) for part in parts}
         self._pending: set[str] = set()
         self._lock: HomeLock | None = None
@@ -86,13 +91,14 @@ class LocalSystem:
         self.stop()
 
     def environment(self) -> dict[str, str]:
-        """What a training process needs in its environment to log into this system."""
+        """What a training process needs in its environment to log into this system, and an auditor to look into it."""
         return {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.url,
             "MLFLOW_TRACKING_URI": self.mlflow.url,
             "MATIH_API_URL": self.api.url,
             "MATIH_SPOOL_DIR": str(self.home.folder("spool")),
             "MATIH_HOME": str(self.home.path),
+            **self.audit.environment(),
         }
 
     def data_folders(self) -> tuple[Path, ...]:
@@ -128,7 +134,7 @@ class LocalSystem:
             downloads.fetch()
         self.want(*wanted)
         deadline = time.monotonic() + timeout
-        while late := [name for name in wanted if self.runners[name].state is not State.RUNNING]:
+        while late := [name for name in wanted if not PartState.of(self.runners[name]).is_settled]:
             self.tick()
             tell()
             raise_for_failed(PartState.of(self.runners[name]) for name in wanted)

@@ -13,9 +13,10 @@ from matih_local.errors import PartFailed
 from matih_local.home import Home
 from matih_local.lock import Holder
 from matih_local.runner import State
-from matih_local.state import PartState, SystemState, read_state, write_state
+from matih_local.state import PartState, SystemState, raise_for_failed, read_state, write_state
 from matih_local.system import LocalSystem
 
+AUDIT = PartState("audit", None, State.FAILED, "", "/logs/audit.log", 3, 1, "it ended with exit code 1")
 KAFKA = PartState("kafka", 7, State.RUNNING, "127.0.0.1:20000", "/logs/kafka.log", 0, None, "")
 
 
@@ -100,3 +101,12 @@ def test_the_api_waits_for_what_it_needs_only_and_is_stopped_before_what_it_read
     api = LocalSystem(tmp_path / "home").api
     assert set(api.needs) == {"kafka", "postgres"}
     assert set(api.uses) == {"mlflow", "worker"}
+
+
+def test_all_but_the_archiver_has_to_work():
+    raise_for_failed([KAFKA, AUDIT])
+    assert system_state(KAFKA, AUDIT).all_running
+    assert not system_state(replace(KAFKA, state=State.STARTING), AUDIT).all_running
+    assert not system_state(KAFKA, replace(AUDIT, state=State.RESTARTING)).all_running
+    with pytest.raises(PartFailed, match="kafka does not start"):
+        raise_for_failed([AUDIT, replace(KAFKA, state=State.FAILED)])

@@ -147,6 +147,47 @@ def test_env_is_what_a_shell_takes(system, parts):
     assert done.stdout.split("\n")[:-1] == [*servers, f"{home}/spool", home]
 
 
+def test_the_archive_has_all_events_and_verifies(system, parts):
+    variables = system.report("env")
+    assert (system.home / "audit.key").stat().st_mode & 0o777 == 0o600
+    assert variables["MATIH_AUDIT_PUBLIC_KEYS"] == (system.home / "audit.pub").read_text().strip()
+    made = httpx.post(f"{parts['api']['url']}/api/v1/experiments", json={"name": "archived"}, timeout=20)
+    assert made.status_code == 201, made.text
+    environment = {**os.environ, **variables}
+
+    def audit(*words):
+        command = [sys.executable, "-m", "matih_console.main", "audit", *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    until(lambda: "ExperimentCreated" in audit("export").stdout, "the event is archived")
+    verified = audit("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "everything is as it was written" in verified.stdout
+    key = (system.home / "audit.key").read_text()
+    kill(system, "audit")
+    assert (system.home / "audit.key").read_text() == key
+    assert audit("verify").returncode == 0
+
+
+@pytest.mark.soak
+def test_an_archive_that_is_damaged_stops_nobody_else(system, parts):
+    checkpoint = system.home / "audit" / "log" / "checkpoint"
+    until(checkpoint.exists, "something is archived")
+    kept = checkpoint.read_bytes()
+    checkpoint.write_bytes(kept.replace(b"matih.local", b"matih.other"))
+    try:
+        os.kill(parts["audit"]["pid"], signal.SIGKILL)
+        until(lambda: system.parts()["audit"]["state"] == "failed", "it refuses")
+        again = {part["name"]: part for part in system.report("up")["parts"]}
+        assert {name: part["state"] for name, part in again.items() if name != "audit"} == dict.fromkeys(
+            set(PARTS) - {"audit"}, "running"
+        )
+        assert "no accepted key" in Path(parts["audit"]["log"]).read_text()
+    finally:
+        checkpoint.write_bytes(kept)
+    until(lambda: system.parts()["audit"]["state"] == "running", "it goes on")
+
+
 def test_nobody_else_can_look_into_the_home(system, parts):
     assert system.home.stat().st_mode & 0o77 == 0
     for path in system.home.rglob("*"):
@@ -154,7 +195,7 @@ def test_nobody_else_can_look_into_the_home(system, parts):
 
 
 @pytest.mark.parametrize(
-    "name", ["worker", *(pytest.param(name, marks=pytest.mark.soak) for name in ("mlflow", "postgres", "api"))]
+    "name", ["worker", *(pytest.param(name, marks=pytest.mark.soak) for name in ("mlflow", "postgres", "api", "audit"))]
 )
 def test_a_crash_is_seen_restarted_and_told(system, parts, name):
     before = parts[name]

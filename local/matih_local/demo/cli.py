@@ -62,7 +62,7 @@ def _run(system: LocalSystem, console: Console, began: float) -> Result:
     downloads.fetch()
     forks.prepare()
     console.print(
-        f"starting Kafka, PostgreSQL, MLflow, the worker and the API; their logs: {system.home.path / 'logs'}"
+        f"starting Kafka, PostgreSQL, MLflow, worker, API and archiver; their logs: {system.home.path / 'logs'}"
     )
     system.start()
     console.print(f"ready after {time.monotonic() - began:.0f} s: MLflow's page is {system.mlflow.url}")
