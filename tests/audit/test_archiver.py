@@ -38,10 +38,12 @@ if TYPE_CHECKING:
     from matih_schemas.events import TrackingEvent
 
 
-def load(world: World, stop: threading.Event) -> Iterator[int]:
-    """Publishes until it is told to stop; what comes has to be archived on the same two cores."""
+def load(world: World, stop: threading.Event, wanted: threading.Event) -> Iterator[int]:
+    """Publishes until it is told to stop, while it is wanted; what comes is archived on the same two cores."""
     first = 0
     while not stop.is_set():
+        if not wanted.wait(0.1):
+            continue
         world.publish(some_records(first, 500))
         first += 500
         yield first
@@ -49,17 +51,21 @@ def load(world: World, stop: threading.Event) -> Iterator[int]:
 
 
 def killed(world: World, kills: int, seed: int) -> None:
-    """Kills the archiver under load at random moments, and compares."""
-    chance, stop, published = random.Random(seed), threading.Event(), [0]
+    """Kills the archiver under load at random moments, and compares.
+
+    Nothing is published while nothing archives: what a killed archiver has left would only take longer to verify.
+    """
+    chance, stop, wanted, published = random.Random(seed), threading.Event(), threading.Event(), [0]
 
     def publish() -> None:
-        for total in load(world, stop):
+        for total in load(world, stop, wanted):
             published[0] = total
 
     publishing = threading.Thread(target=publish)
     publishing.start()
     try:
         for _ in range(kills):
+            wanted.set()
             world.start()
             done = sum(ArchiveReader(world.storage).ends().values())
             until(lambda done=done: sum(ArchiveReader(world.storage).ends().values()) > done, "something is archived")
@@ -67,6 +73,7 @@ def killed(world: World, kills: int, seed: int) -> None:
             report = Verification(world.storage, [world.key.public]).run()
             assert report.findings == [], "it verifies beside a working archiver"
             world.end(signal.SIGKILL)
+            wanted.clear()
             report = Verification(world.storage, [world.key.public]).run()
             assert report.findings == [], "it verifies as the killed one has left it"
     finally:

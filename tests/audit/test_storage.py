@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,11 @@ def test_files(storage: Storage) -> None:
     assert storage.read("log/checkpoint") == b"two"
     assert storage.paths("log") == ["log/checkpoint", "log/tile/0/000"]
     assert storage.paths("") == ["log/checkpoint", "log/tile/0/000", "records/a"]
+    assert storage.sizes("log") == {"log/checkpoint": 3, "log/tile/0/000": 100_000}
+    assert storage.sizes("records") == {"records/a": 0}
+    assert storage.sizes("none") == {}
+    assert abs((storage.written_at("log/checkpoint") or 0) - time.time()) < 3600
+    assert storage.written_at("log/none") is None
     storage.delete("records/a")
     storage.delete("records/a")
     assert storage.read("records/a") is None

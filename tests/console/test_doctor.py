@@ -21,6 +21,7 @@ from matih_api.doctor import checks as api_checks
 from matih_console import checks
 from matih_console.checks import Finding
 from matih_local import mlflow_schema
+from matih_workers.audit import notes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,9 @@ NAMES = [
     "worker settings",
     "store",
     "workers",
+    "archive",
+    "archive key",
+    "archiver",
 ]
 
 
@@ -77,8 +81,11 @@ def test_all_is_well(kafka: str, events_topic: str, mlflow_url: str, tmp_path: P
         MATIH_SPOOL_DIR=str(tmp_path / "spool"),
         MATIH_HOME=str(tmp_path),
         MATIH_API_TRACKING_URI=uri,
+        MATIH_AUDIT_ARCHIVE=str(tmp_path / "archive"),
+        MATIH_AUDIT_KEY_FILE=str(new_key(tmp_path)),
     )
     assert {name: finding for name, finding in report["checks"].items() if finding["state"] != "ok"} == {}
+    assert report["checks"]["archiver"]["detail"] == "0 records wait"
     assert states(report, "failed", "skipped") == set()
     assert "0 events wait" in report["checks"]["workers"]["detail"]
     assert {name: finding["detail"] for name, finding in report["checks"].items() if name.startswith("API")} == {
@@ -87,6 +94,13 @@ def test_all_is_well(kafka: str, events_topic: str, mlflow_url: str, tmp_path: P
         "API reads": "sqlite, by MLflow's tables",
         "API events": f"{events_topic} is followed, 0 events are not applied by group matih-ingest",
     }
+
+
+def new_key(folder: Path) -> Path:
+    file = folder / "audit.key"
+    file.touch(mode=0o600)
+    file.write_text(notes.new_key("test/audit").secret())
+    return file
 
 
 def test_nothing_is_there(tmp_path: Path) -> None:
@@ -105,8 +119,13 @@ def test_nothing_is_there(tmp_path: Path) -> None:
         MATIH_API_HOST="0.0.0.0",
         MATIH_API_TRACKING_URI="postgresql://u:s3cret@127.0.0.1:1/x",
         MATIH_API_TOKENS_FILE=str(tmp_path / "no" / "tokens.json"),
+        MATIH_AUDIT_ARCHIVE=str(spool),
+        MATIH_AUDIT_KEY_FILE=str(tmp_path / "no" / "key"),
     )
-    failed = {"SDK settings", "spool", "MLflow", "Kafka", "store", "API credentials", "API reads"}
+    failed = {
+        *("SDK settings", "spool", "MLflow", "Kafka", "store", "API credentials", "API reads"),
+        *("archive", "archive key"),
+    }
     assert states(report, "failed") == failed
     assert states(report, "warning") == {"Kafka settings"}
     assert all(report["checks"][name]["remedy"] for name in states(report, "failed", "warning"))

@@ -15,6 +15,7 @@ from tests.api.guard.apps import call, served
 
 from matih_api.guard.metrics import Metrics
 from matih_schemas.errors import InvalidEvent
+from matih_workers.audit.metrics import ArchiverMetrics
 from matih_workers.dead_letters import DeadLetter
 from matih_workers.health import Health
 from matih_workers.records import Received
@@ -106,6 +107,12 @@ def _api() -> str:
     return metrics.text().decode()
 
 
+def _audit() -> str:
+    metrics = ArchiverMetrics()
+    metrics.checkpointed(1)
+    return metrics.text().decode()
+
+
 WORKER = Monitored(
     "matih_worker_",
     "deploy/prometheus/matih-alerts.yml",
@@ -120,4 +127,11 @@ API = Monitored(
     "docs/operating-api.md",
     _api,
 )
-MONITORED = (WORKER, API)
+AUDIT = Monitored(
+    "matih_audit_",
+    "deploy/prometheus/matih-audit-alerts.yml",
+    "deploy/grafana/matih-audit.json",
+    "docs/operating.md",
+    _audit,
+)
+MONITORED = (WORKER, API, AUDIT)

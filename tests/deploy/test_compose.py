@@ -19,6 +19,7 @@ from matih_api.guard.settings import LimitSettings, QuotaSettings
 from matih_api.settings import ApiSettings, api_settings
 from matih_console import commands
 from matih_kafka.settings import KafkaSettings
+from matih_workers.audit.settings import AuditSettings
 from matih_workers.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -33,13 +34,13 @@ FOREIGN = {
     "mlflow": r"MATIH_PUBLIC_HOST|MLFLOW_(S3_ENDPOINT_URL|DISABLE_TELEMETRY|SERVER_ENABLE_JOB_EXECUTION)",
 }
 OF_COMPOSE = {"MATIH_PUBLIC_HOST", "MATIH_BIND", "MATIH_EVENTS_TOPIC", "MATIH_API_PROCESSES"}
-CLASSES = (KafkaSettings, WorkerSettings, ApiSettings, AuthSettings, LimitSettings, QuotaSettings)
-PORTS = {"worker": "MATIH_WORKER_PORT", "api": "MATIH_API_PORT"}
+CLASSES = (KafkaSettings, WorkerSettings, AuditSettings, ApiSettings, AuthSettings, LimitSettings, QuotaSettings)
+PORTS = {"worker": "MATIH_WORKER_PORT", "api": "MATIH_API_PORT", "audit": "MATIH_AUDIT_PORT"}
 GUIDE = (ROOT / "docs/guides/team-server.md").read_text(encoding="utf-8")
 
 
 def settings() -> set[str]:
-    """Every variable that the worker, the API and the Kafka room read."""
+    """Every variable that the worker, the archiver, the API and the Kafka room read."""
     found = set()
     for kind in CLASSES:
         for name, field in kind.model_fields.items():
@@ -51,8 +52,8 @@ def settings() -> set[str]:
 
 
 def test_the_services_are_those_of_the_guide() -> None:
-    assert set(SERVICES) == {"kafka", "postgres", "minio", "mlflow", "topics", "worker", "api"}
-    assert set(OURS) == {"topics", "worker", "api"}
+    assert set(SERVICES) == {"kafka", "postgres", "minio", "mlflow", "topics", "worker", "api", "audit"}
+    assert set(OURS) == {"topics", "worker", "api", "audit"}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -96,7 +97,7 @@ def test_the_images_are_built_of_pinned_ones_as_nobody_special(path: str) -> Non
 def test_no_secret_stands_in_the_file() -> None:
     for name, service in SERVICES.items():
         for variable, value in service["environment"].items():
-            if re.search("PASSWORD|SECRET|STORE_URI|TRACKING_URI|ROOT_USER", variable):
+            if re.search("PASSWORD|SECRET|_KEY|STORE_URI|TRACKING_URI|ROOT_USER", variable):
                 assert variable.endswith("_FILE"), (name, variable)
                 assert value.startswith("/run/secrets/")
                 assert Path(value).name in service["secrets"]

@@ -12,6 +12,7 @@ from matih_console.checks import Finding
 from matih_kafka.errors import BrokerUnavailable, InvalidSettings
 from matih_kafka.groups import group
 from matih_kafka.settings import kafka_settings
+from matih_workers.audit.doctor import checks as audit
 from matih_workers.settings import make_store, uses_sql, worker_settings
 from matih_workers.stores.protocol import StoreUnavailable
 
@@ -24,8 +25,8 @@ MANY: Final = 100_000
 
 
 def checks() -> Mapping[str, Check]:
-    """Settings, store, consumer group."""
-    return {"worker settings": _settings, "store": _store, "workers": _workers}
+    """Settings, store, consumer group; the archive."""
+    return {"worker settings": _settings, "store": _store, "workers": _workers, **audit()}
 
 
 def _settings() -> Finding:

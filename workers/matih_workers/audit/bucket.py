@@ -11,6 +11,7 @@ from matih_workers.audit.storage import ARCHIVER, TOGETHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
 
 class Bucket:
@@ -50,14 +51,29 @@ class Bucket:
 
     def paths(self, folder: str) -> list[str]:
         """The objects below a folder, sorted."""
+        return list(self.sizes(folder))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The objects and their sizes, as the listing tells them."""
         try:
-            found = self._files.find(f"{self._root}/{folder}")
+            found = self._files.find(f"{self._root}/{folder}", detail=True)
         except FileNotFoundError:
-            return []
+            return {}
         except Exception as error:
             raise self._unavailable(folder, error) from error
         start = len(self._files._strip_protocol(self._root).rstrip("/")) + 1
-        return sorted(self._files._strip_protocol(path)[start:] for path in found)
+        named = {self._files._strip_protocol(path)[start:]: int(known["size"]) for path, known in found.items()}
+        return dict(sorted(named.items()))
+
+    def written_at(self, path: str) -> float | None:
+        """When the object was put there."""
+        try:
+            written: datetime = self._files.modified(f"{self._root}/{path}")
+            return written.timestamp()
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise self._unavailable(path, error) from error
 
     def delete(self, path: str) -> None:
         """Removes an object, if it is there."""

@@ -37,7 +37,8 @@ def compact(storage: Storage, target: int = TARGET_BYTES) -> Compacted:
     """
     ends = ArchiveReader(storage).ends()
     removed = remove_covered(storage)
-    sizes = {file: len(storage.read(file.path) or b"") for file in current_files(storage)}
+    known = storage.sizes(RECORDS)
+    sizes = {file: known[file.path] for file in current_files(storage) if file.path in known}
     plan = groups([file for file in sizes if file.last < ends.get(file.partition, 0)], sizes, target)
     for group in plan:
         _merge(storage, group)

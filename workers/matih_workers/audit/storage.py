@@ -38,6 +38,12 @@ class Storage(Protocol):
     def paths(self, folder: str) -> list[str]:
         """The files in a folder and in those below it, sorted, but for temporary ones that a killed writer left."""
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The same files with their sizes in bytes, by listing: none is read."""
+
+    def written_at(self, path: str) -> float | None:
+        """When the file was written, in seconds since the epoch, by the storage's clock; None if there is none."""
+
     def delete(self, path: str) -> None:
         """Removes a file, if it is there."""
 
@@ -82,6 +88,16 @@ class LocalFolder:
         found = (Path(where) / name for where, _, names in os.walk(self._root / folder) for name in names)
         return sorted(path.relative_to(self._root).as_posix() for path in found if path.suffix != TEMPORARY)
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The files and their sizes."""
+        found = {path: self._stat(path) for path in self.paths(folder)}
+        return {path: known.st_size for path, known in found.items() if known is not None}
+
+    def written_at(self, path: str) -> float | None:
+        """When the file was written."""
+        known = self._stat(path)
+        return None if known is None else known.st_mtime
+
     def delete(self, path: str) -> None:
         """Removes a file, if it is there."""
         try:
@@ -111,6 +127,14 @@ class LocalFolder:
             if purpose == ARCHIVER:
                 self._remove_temporary()
             yield
+
+    def _stat(self, path: str) -> os.stat_result | None:
+        try:
+            return (self._root / path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._unavailable(path, error) from error
 
     def _write(self, path: str, data: bytes) -> None:
         target = self._root / path

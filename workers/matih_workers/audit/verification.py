@@ -8,6 +8,7 @@ signature says whose root that is; earlier checkpoints have to be roots of the s
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ from matih_workers.audit.file_cursor import FileCursor
 from matih_workers.audit.findings import Report
 from matih_workers.audit.keys import endorsed
 from matih_workers.audit.log import CHECKPOINT, POSITIONS, Log
+from matih_workers.audit.merkle import range_hash
 from matih_workers.audit.partition import RECORDS, PartitionId
 from matih_workers.audit.reading import record_files
 from matih_workers.audit.record import DIGEST_BYTES
@@ -29,10 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from matih_workers.audit.checkpoint import Checkpoint
+    from matih_workers.audit.merkle import NodeHash
     from matih_workers.audit.notes import PublicKey
     from matih_workers.audit.partition import RecordFile
     from matih_workers.audit.storage import Storage
 
+NODES_CACHED: Final = 4096
 _TAIL: Final = struct.Struct(">Q32s")
 _ERASED_BYTES: Final = 2 * DIGEST_BYTES
 """Bytes of the two digests of an erased record."""
@@ -72,6 +76,7 @@ class Verification:
         self._topics: dict[tuple[str, str], str] = {}
         self._history: dict[int, bytes] = {}
         self._statements: list[Statement] = []
+        self._nodes: NodeHash = self._log.nodes(0)
         self._erased: list[tuple[PartitionId, int, bytes, str]] = []
 
     def run(self) -> Report:
@@ -319,6 +324,8 @@ class Verification:
             self.report.signed_by = str(key)
         except InvalidNote as error:
             self.report.add("signature", CHECKPOINT, str(error))
+        # One after the other they ask for the same nodes again and again.
+        self._nodes = lru_cache(NODES_CACHED)(self._log.nodes(checkpoint.size))
         history = {f"log/checkpoints/{size:020}": data for size, data in self._history.items()}
         for where, data in (history | dict(self._earlier)).items():
             self._check_earlier(where, data, keys, checkpoint)
@@ -334,7 +341,7 @@ class Verification:
             elif earlier.size > checkpoint.size:
                 detail = f"it covers {earlier.size} entries, the log has {checkpoint.size}: its tail was cut off"
                 self.report.add("history", where, detail)
-            elif self._log.root(earlier.size, checkpoint.size) != earlier.root:
+            elif range_hash(0, earlier.size, self._nodes) != earlier.root:
                 detail = (
                     f"the log's first {earlier.size} entries are not those that it covers: the log was made up anew"
                 )
