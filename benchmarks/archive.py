@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SIZES = (500, 1_000, 4_000)
-BYTES = 150_000_000
+BYTES = 80_000_000
 RUNS = 200
 TOGETHER = 2_000
 CATCH_UP_BAR, VERIFY_BAR = 50, 100

@@ -102,7 +102,7 @@ def test_a_database_put_back_to_yesterday(
     later(pipe, who)
     pipe.settled()
     assert all(SAYS in one for one in warned(pipe))
-    assert views(postgres, who)[2][0] is None, "the run of today is not in yesterday's database"
+    assert SqlBench(postgres).view(who[2].run_id) is None, "the run of today is not in yesterday's database"
 
     done = replay(pipe, "--missing", "--yes")
     assert (done["lost"], done["refused"], done["left"]) == ({}, {}, {})

@@ -51,6 +51,9 @@ class Mending:
     async def bring_former(self, former: RecordSource, missing: Missing, told: Callable[[int], None]) -> set[int]:
         """Applies what an archive holds of the topic that had the name before, and was not applied.
 
+        Where the store's position names no former topic it never had an event of it, or was told of the topic of today
+        first: there all that is held is applied, which changes nothing where it was.
+
         Returns:
             The partitions of which it held all that was missing.
 
@@ -59,8 +62,11 @@ class Mending:
         """
         held = await former.held()
         wanted, whole = {}, set()
-        for number, one in missing.former.items():
-            if one.topic_id == former.topic.topic_id and (there := held.get(number)):
+        for number, there in held.items():
+            one = missing.former.get(number)
+            if one is None:
+                wanted[number] = there
+            elif one.topic_id == former.topic.topic_id and there:
                 lacked = (*one.gaps, range(one.end, max(one.end, there[-1].stop)))
                 wanted[number] = common(lacked, there)
                 whole |= set() if without(lacked, there) else {number}
