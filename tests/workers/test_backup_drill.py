@@ -80,11 +80,11 @@ def warned(pipe: Pipe) -> list[str]:
 
 
 def views(uri: str, who: list[Producer]) -> list[Any]:
+    """The runs, and what people gave their experiments."""
     bench = SqlBench(uri)
-    found = [bench.view(one.run_id) for one in who]
-    return [(seen, seen and seen.latest) for seen in found] + [
-        bench.experiment_tags("acme", name) for name in (who[0].experiment, f"{who[1].experiment}-new")
-    ]
+    runs = [(seen, seen and seen.latest) for seen in (bench.view(one.run_id) for one in who)]
+    stored = [bench.experiment_tags("acme", name) for name in (who[0].experiment, f"{who[1].experiment}-new")]
+    return runs + [{key: value for key, value in one.items() if not key.startswith("matih.")} for one in stored]
 
 
 def test_a_database_put_back_to_yesterday(
