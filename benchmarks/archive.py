@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SIZES = (500, 1_000, 4_000)
-BYTES = 80_000_000
+BYTES = 120_000_000
 RUNS = 200
 TOGETHER = 2_000
 CATCH_UP_BAR, VERIFY_BAR = 50, 100
@@ -79,7 +79,7 @@ def caught_up(settings: KafkaSettings, archive: Path, key: Path, count: int) -> 
         "MATIH_AUDIT_ARCHIVE": str(archive),
         "MATIH_AUDIT_KEY_FILE": str(key),
         "MATIH_AUDIT_PORT": "0",
-        "MATIH_AUDIT_BATCH_SECONDS": "1",
+        "MATIH_AUDIT_BATCH_SECONDS": "0.2",
     }
     command = [sys.executable, "-m", "matih_console.main", "audit", "archive"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)

@@ -33,3 +33,9 @@ def test_name_of_the_dead_letters(name: str, dead: str) -> None:
 def test_a_name_kafka_would_refuse(name: str) -> None:
     with pytest.raises(InvalidName, match="topic"):
         topics.catalogue(name)
+
+
+def test_which_of_some_topics_are_of_dead_letters() -> None:
+    names = ["a.events.v1", "a.dlq.v1", "other", "other.dlq", "b.dlq.v1"]
+    assert topics.dead_letter_names(names) == {"a.dlq.v1", "other.dlq"}
+    assert topics.dead_letter_names([]) == frozenset()

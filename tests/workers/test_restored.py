@@ -190,14 +190,24 @@ def test_a_topic_made_anew(pipe: Pipe) -> None:
     assert old.topic_id in warning
     assert points(pipe, who) == {0, 1, 2}
 
-    # An archive of the old topic has two events more than were applied.
-    archive = MemorySource(Source(old.cluster_id, old.topic_id, old.name), [who.log(*entries(3)), who.ended()], 2)
+    # An archive of the old topic has two events more than were applied, and a run where the store never had any.
+    other = on_another_partition(pipe, who)
+    held = [who.log(*entries(3)), who.ended(), other.created(), other.log(*entries(7))]
+    archive = MemorySource(Source(old.cluster_id, old.topic_id, old.name), held, 2)
     done = brought(pipe, **{old.topic_id: archive})
-    assert (done["former_left"], done["events"] - done["retries"]) == ([], 3)
-    assert points(pipe, who) == {0, 1, 2, 3}
+    assert (done["former_left"], done["events"] - done["retries"]) == ([], 5)
+    assert (points(pipe, who), points(pipe, other)) == ({0, 1, 2, 3}, {7})
     until(lambda: not pipe.status()["warnings"], "the warnings are gone")
     assert pipe.end() == 0
     assert missing(pipe)["former_topics"] == {}
+
+
+def on_another_partition(pipe: Pipe, who: Producer) -> Producer:
+    while True:
+        found = Producer(tenant="acme", experiment=who.experiment)
+        keys = (f"acme/{one.run_id}".encode() for one in (who, found))
+        if len({partition_of(key, catalogue(pipe.topic)[0].partitions) for key in keys}) == 2:
+            return found
 
 
 class MemorySource:

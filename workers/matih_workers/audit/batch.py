@@ -72,14 +72,15 @@ class Batch:
         """Takes the partition's next records. Offsets that are skipped become a gap; those that it has are left out."""
         part, head = self._part(partition), record_head(partition)
         of_letters = self._names.get(partition[:2]) in self._of_letters
+        add_entry, add_bytes = part.entries.append, part.encoded.append
         for record in records:
             if record.offset < part.next:
                 continue
             if record.offset > part.next:
                 self.gap(partition, record.offset, NO_RECORD)
             encoded = record_bytes.encode(record)
-            part.entries.append(head + record_tail(record.offset, record_bytes.digest_of(encoded)))
-            part.encoded.append(encoded)
+            add_entry(head + record_tail(record.offset, record_bytes.digest_of(encoded)))
+            add_bytes(encoded)
             part.first = record.offset if part.first is None else part.first
             part.last, part.next = record.offset, record.offset + 1
             self.bytes += len(encoded)

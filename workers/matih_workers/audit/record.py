@@ -80,6 +80,10 @@ def long_bytes(number: int) -> bytes:
     left = (number << 1) ^ (number >> 63)
     if left < _MORE:
         return _ONE_BYTE[left]
+    if left < _MORE << 7:
+        return bytes((left & 0x7F | _MORE, left >> 7))
+    if left < _MORE << 14:
+        return bytes((left & 0x7F | _MORE, left >> 7 & 0x7F | _MORE, left >> 14))
     out = bytearray()
     while left >= _MORE:
         out.append(left & 0x7F | _MORE)
@@ -122,8 +126,7 @@ def encode(record: ArchivedRecord) -> bytes:
     return b"".join(
         (
             long_bytes(offset),
-            long_bytes(timestamp),
-            long_bytes(timestamp_type),
+            _times(timestamp, timestamp_type),
             _optional(key),
             _optional(value),
             _headers(headers),
@@ -186,10 +189,13 @@ def next_place(data: bytes, at: int) -> tuple[int, bytes, int]:
             if branch == _BYTES_BRANCH:
                 length = data[at]
                 at += 1
-                if length >= _MORE:
+                if length < _MORE:
+                    at += length >> 1
+                elif (high := data[at]) < _MORE:
+                    at += 1 + ((length & 0x7F | high << 7) >> 1)
+                else:
                     length, at = read_long(data, at - 1)
-                    length <<= 1
-                at += length >> 1
+                    at += length
             elif branch:
                 raise Damaged(f"no such branch of a union at byte {at - 1}: {branch}")
         at = _behind_headers(data, at)
@@ -215,15 +221,28 @@ def _optional(value: bytes | None) -> bytes:
 def _headers(headers: Headers) -> bytes:
     if not headers:
         return _NULL
-    block = b"".join([_name(name) + _optional(value) for name, value in headers])
+    pieces: list[bytes] = []
+    for name, value in headers:
+        if value is None:
+            pieces += (_name(name, -1), _NULL)
+        else:
+            pieces += (_name(name, len(value)), value)
+    block = b"".join(pieces)
     return long_bytes(-len(headers)) + long_bytes(len(block)) + block + _NULL
 
 
-@lru_cache(maxsize=256)
-def _name(name: str) -> bytes:
-    """A header's name; a topic has a few of them, on every record."""
+@lru_cache(maxsize=1024)
+def _name(name: str, length: int) -> bytes:
+    """What stands before a header's value of this length (-1: null); a topic has a few of them, on every record."""
     encoded = name.encode()
-    return long_bytes(len(encoded)) + encoded
+    before = b"" if length < 0 else _BYTES + long_bytes(length)
+    return long_bytes(len(encoded)) + encoded + before
+
+
+@lru_cache(maxsize=256)
+def _times(timestamp: int, timestamp_type: int) -> bytes:
+    """The times of a record: those that came together have the same."""
+    return long_bytes(timestamp) + long_bytes(timestamp_type)
 
 
 def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
