@@ -29,6 +29,7 @@ from matih_workers.audit import notes
 from matih_workers.audit.reading import ArchiveReader
 from matih_workers.audit.storage import LocalFolder
 from matih_workers.audit.verification import Verification
+from matih_workers.cli import settle_interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,6 +120,7 @@ def measured(brokers: str, folder: Path, size: int) -> Speeds:
 def main() -> None:
     """Prints what was measured, on a broker of its own; sizes given as words replace the usual ones."""
     fetch()
+    settle_interpreter()  # as `matih audit verify` does
     sizes = [int(word) for word in sys.argv[1:]] or SIZES
     print(f"MB/s: bars {CATCH_UP_BAR} of a core for catching up, {VERIFY_BAR} for verifying")
     print(f"{'value':>8} {'catch up':>10} {'of a core':>10} {'verify':>10}", flush=True)

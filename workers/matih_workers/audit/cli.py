@@ -38,9 +38,10 @@ def archive(
     port: Annotated[int | None, typer.Option(help="Port of the pages (MATIH_AUDIT_PORT); 0: any.")] = None,
 ) -> None:
     """Carry every record of the events topic into the archive, until it is told to stop (SIGTERM, Ctrl-C)."""
-    from matih_workers.cli import log_to_stderr
+    from matih_workers.cli import log_to_stderr, settle_interpreter
 
     log_to_stderr()
+    settle_interpreter()
     try:
         settings = settings_for(archive)
         if port is not None:

@@ -54,6 +54,9 @@ def verify(
     json: JsonOption = False,
 ) -> int:
     """Check that nothing in the archive was changed, removed or made up. Needs only its files and the public key."""
+    from matih_workers.cli import settle_interpreter
+
+    settle_interpreter()
     try:
         settings = settings_for(archive)
         keys = public_keys(settings, public_key)
