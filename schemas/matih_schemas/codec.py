@@ -15,7 +15,7 @@ from fastavro import schemaless_reader, schemaless_writer
 from matih_schemas import schema
 from matih_schemas.errors import InvalidEvent, InvalidName, NewerSchema
 from matih_schemas.events import PAYLOADS, AdminAction, EntryGroup, MetricContext, Pair, RunLogged, TrackingEvent
-from matih_schemas.identity import check_tenant, record_key
+from matih_schemas.identity import ADMIN, check_tenant, record_key
 
 SINGLE_OBJECT: Final = b"\xc3\x01"
 """Avro single-object encoding's marker; the writer schema's CRC-64-AVRO fingerprint (8 bytes) follows."""
@@ -72,7 +72,7 @@ def event_key(event: TrackingEvent) -> bytes:
     """The record's key: `tenant/run_id`, `tenant/experiment_id` or `tenant/admin`."""
     payload = event.payload
     if isinstance(payload, AdminAction):
-        return record_key(event.tenant_id, "admin")
+        return record_key(event.tenant_id, ADMIN)
     return record_key(event.tenant_id, getattr(payload, "run_id", None) or payload.experiment_id)  # type: ignore[union-attr]
 
 

@@ -12,6 +12,10 @@ from matih_schemas.errors import InvalidName
 from matih_schemas.limits import EXPERIMENT_NAME_MAX, TENANT_MAX
 
 DEFAULT_TENANT: Final = "default"
+DEPLOYMENT: Final = "matih.deployment"
+"""Whose an admin action is that concerns no single tenant; `matih tenants create` makes no tenant of this name."""
+ADMIN: Final = "admin"
+"""What stands behind the tenant in the key of an admin action."""
 NAMESPACE: Final = uuid.UUID("6d0a3f3e-6f4c-5d0b-9a59-1f0c0f6f7b1e")
 """The UUIDv5 name space of every id made here. Part of the contract: it never changes."""
 

@@ -226,6 +226,7 @@ def test_the_homes_tokens_are_the_apis_once_it_starts_again(system, parts):
         change(tokens, lambda file: with_tenant(file, "churn", datetime.now(timezone.utc)))
         environment = {**os.environ, "MATIH_HOME": str(system.home)}
         command = [sys.executable, "-m", "matih_console.main", "tenants", "token", "churn:reader"]
+        command += ["--reason", "a test", "--unrecorded"]
         made = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         kill(system, "api")
         assert (status_of(parts), status_of(parts, made.stdout.strip())) == (401, 200)

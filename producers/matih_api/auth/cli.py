@@ -20,12 +20,15 @@ from matih_api.auth.token_records import TokensFile
 from matih_console.errors import CommandFailed, WrongUse
 from matih_console.output import JsonOption, console, note, print_json
 from matih_kafka.errors import InvalidSettings
+from matih_kafka.recording import Reason, Unrecorded, reason_for, record_if_there_is_kafka
 from matih_schemas.errors import InvalidName
-from matih_schemas.identity import check_tenant
+from matih_schemas.identity import DEPLOYMENT, check_tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from matih_api.auth.token_records import TokenRecord
 
 T = TypeVar("T")
 tenants = typer.Typer(
@@ -36,11 +39,21 @@ tenants = typer.Typer(
 
 @tenants.command()
 def create(
-    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's name.")], json: JsonOption = False
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's name.")],
+    reason: Reason = None,
+    unrecorded: Unrecorded = False,
+    json: JsonOption = False,
 ) -> None:
     """Note a tenant, so that tokens can be made for it. One that is there already stays as it is."""
-    path, name = _path(), _valid(check_tenant, tenant)
-    made = _change(path, lambda file: editing.with_tenant(file, name, _now()))
+    path, name, why = _path(), _valid(_own_name, tenant), reason_for("tenants create", reason)
+
+    def edit(file: TokensFile) -> tuple[TokensFile, bool]:
+        after, made = editing.with_tenant(file, name, _now())
+        if made:
+            _record("tenants.create", f"tenant {name}", why, [name], {}, unrecorded=unrecorded)
+        return after, made
+
+    made = _change(path, edit)
     if json:
         print_json({"tenant": name, "created": made, "file": path})
     else:
@@ -66,16 +79,25 @@ def token(
     ],
     name: Annotated[str | None, typer.Option(metavar="ACTOR", help="Who uses it: stands in events and logs.")] = None,
     expires: Annotated[str | None, typer.Option(metavar="90d", help="How long it is good: 12h, 90d, 4w.")] = None,
+    reason: Reason = None,
+    unrecorded: Unrecorded = False,
     json: JsonOption = False,
 ) -> None:
     """Make a token and print it, once: only its hash is kept."""
-    path = _path()
+    path, why = _path(), reason_for("tenants token", reason)
     roles = dict(_valid(lambda text: grant_in(text, Role.READER), text) for text in grants)
     if len(roles) < len(grants):
         raise WrongUse("a tenant is named twice: name each once, with its greatest role")
     actor, now = None if name is None else _valid(check_actor, name), _now()
     expires_at = None if expires is None else now + _valid(duration, expires)
-    made = _change(path, lambda file: editing.with_token(file, actor, roles, now, expires_at))
+
+    def edit(file: TokensFile) -> tuple[TokensFile, editing.Made]:
+        after, made = editing.with_token(file, actor, roles, now, expires_at)
+        until = {} if expires_at is None else {"expires_at": expires_at.isoformat()}
+        _record_token("tenants.token", made.token_id, made.record, why, until, unrecorded=unrecorded)
+        return after, made
+
+    made = _change(path, edit)
     if json:
         print_json(made.as_json() | {"token": made.token})
         return
@@ -86,15 +108,48 @@ def token(
 @tenants.command()
 def revoke(
     token_id: Annotated[str, typer.Argument(metavar="ID", help="The token's id, as `list` shows it.")],
+    reason: Reason = None,
+    unrecorded: Unrecorded = False,
     json: JsonOption = False,
 ) -> None:
     """Take a token back. The running API refuses it within a second."""
-    path = _path()
-    record = _change(path, lambda file: editing.without_token(file, token_id))
+    path, why = _path(), reason_for("tenants revoke", reason)
+
+    def edit(file: TokensFile) -> tuple[TokensFile, TokenRecord]:
+        after, record = editing.without_token(file, token_id)
+        _record_token("tenants.revoke", token_id, record, why, {}, unrecorded=unrecorded)
+        return after, record
+
+    record = _change(path, edit)
     if json:
         print_json({"revoked": token_id, "name": record.name})
     else:
         console.print(f"token {token_id} of {record.name} is revoked", markup=False)
+
+
+def _record_token(
+    action: str, token_id: str, record: TokenRecord, why: str, more: dict[str, str], *, unrecorded: bool
+) -> None:
+    """Records what happens to a token, by its id: the token itself stands nowhere."""
+    roles = " ".join(f"{tenant}:{word}" for tenant, word in sorted(record.grants.items()))
+    details = {"token_id": token_id, "name": record.name, "roles": roles} | more
+    _record(action, f"token {token_id}", why, record.grants, details, unrecorded=unrecorded)
+
+
+def _record(
+    action: str, target: str, why: str, tenants: Iterable[str], details: dict[str, str], *, unrecorded: bool
+) -> None:
+    """Has it recorded while nobody else can change the file, and before it is written."""
+    from matih_kafka.admin_actions import Deed
+
+    deed = Deed(action, target, why, frozenset(tenants), details)
+    record_if_there_is_kafka(deed, unrecorded=unrecorded)
+
+
+def _own_name(tenant: str) -> str:
+    if check_tenant(tenant) == DEPLOYMENT:
+        raise InvalidName(f"tenant {tenant!r} stands for the deployment in the events of its admins: take another name")
+    return tenant
 
 
 def _now() -> datetime:

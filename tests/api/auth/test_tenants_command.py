@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import getpass
 import json
+import socket
 import stat
 from datetime import datetime, timedelta, timezone
 
@@ -14,18 +17,26 @@ from matih_api.auth.opening import make_authenticator
 from matih_api.auth.principal import Principal, Role
 from matih_api.auth.settings import AuthSettings
 from matih_console.main import main
+from matih_kafka.reading import topic_reader
+from matih_kafka.settings import kafka_settings
+from matih_schemas import codec
+
+
+UNRECORDED = "is not recorded as an event: KAFKA_BOOTSTRAP_SERVERS is not set"
 
 
 @pytest.fixture
 def matih(monkeypatch, tokens_file, capsys):
-    """Runs one command: exit code, stdout, stderr."""
+    """Runs one command where no Kafka is configured: exit code, stdout, stderr but for the line that says so."""
     monkeypatch.setenv("MATIH_API_TOKENS_FILE", str(tokens_file))
+    monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS")
 
     def run(*words):
         capsys.readouterr()
-        code = main(["tenants", *words])
+        code = main(["tenants", *words, *(() if words[0] == "list" else ("--reason", "asked for"))])
         said = capsys.readouterr()
-        return code, said.out, said.err
+        told = [line for line in said.err.splitlines(keepends=True) if not line.endswith(f"{UNRECORDED}\n")]
+        return code, said.out, "".join(told)
 
     return run
 
@@ -154,3 +165,77 @@ def test_durations(text, hours):
 def test_what_is_no_duration(text):
     with pytest.raises(InvalidDuration):
         duration(text)
+
+
+CHANGES = (("create", "team-b"), ("token", "team-a:writer"), ("revoke", "0123456789abcdef"))
+
+
+@pytest.mark.parametrize("words", CHANGES, ids=lambda words: words[0])
+def test_without_a_reason_nothing_is_done(matih, tokens_file, capsys, words):
+    matih("create", "team-a")
+    before = tokens_file.read_bytes()
+    for more in ((), ("--reason", " ")):
+        assert main(["tenants", *words, *more]) == 2
+        assert "add --reason TEXT" in capsys.readouterr().err
+    assert tokens_file.read_bytes() == before
+
+
+def test_the_deployments_own_name_is_no_tenant(matih):
+    code, _, err = matih("create", "matih.deployment")
+    assert (code, "take another name" in err) == (2, True)
+
+
+def test_it_says_that_nothing_is_recorded_without_kafka(matih, capsys):
+    assert main(["tenants", "create", "team-a", "--reason", "asked for"]) == 0
+    assert capsys.readouterr().err == f"matih: tenants.create {UNRECORDED}\n"
+
+
+def test_nothing_is_done_while_kafka_does_not_answer(matih, tokens_file, monkeypatch, capsys):
+    matih("create", "team-a")
+    before = tokens_file.read_bytes()
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    for words in CHANGES[:2]:
+        code, out, err = matih(*words)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert all(part in err for part in ("nothing was done", "Kafka at 127.0.0.1:1", "--unrecorded"))
+    assert tokens_file.read_bytes() == before
+    code, out, err = matih("token", "team-a", "--unrecorded")
+    assert (code, out.startswith("matih_")) == (0, True)
+    assert "is not recorded as an event: Kafka at 127.0.0.1:1" in err
+    assert out.strip() not in err
+
+
+def test_each_change_is_an_event_and_no_secret_is_in_it(matih, kafka, events_topic, monkeypatch):
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka)
+    monkeypatch.setenv("MATIH_EVENTS_TOPIC", events_topic)
+    for tenant in ("team-a", "team-a", "team-b"):
+        assert matih("create", tenant)[0] == 0
+    token = matih("token", "team-a:writer", "team-b", "--name", "nightly", "--expires", "90d")[1].strip()
+    _, token_id, secret = token.split("_", 2)
+    assert matih("token", "team-x")[0] == 1
+    assert matih("revoke", token_id)[0] == 0
+    records = asyncio.run(records_of(events_topic))
+    assert not any(secret.encode() in record.value or b"sha256" in record.value for record in records)
+    events = [codec.decode(record.value) for record in records]
+    assert {record.key for record in records} == {b"team-a/admin", b"team-b/admin", b"matih.deployment/admin"}
+    told = {(one.tenant_id, one.payload.action, one.payload.target, one.payload.reason) for one in events}
+    assert told == {
+        ("team-a", "tenants.create", "tenant team-a", "asked for"),
+        ("team-b", "tenants.create", "tenant team-b", "asked for"),
+        ("matih.deployment", "tenants.token", f"token {token_id}", "asked for"),
+        ("matih.deployment", "tenants.revoke", f"token {token_id}", "asked for"),
+    }
+    made = next(one for one in events if one.payload.action == "tenants.token")
+    assert made.payload.details.pop("expires_at")
+    assert made.payload.details == {
+        "token_id": token_id,
+        "name": "nightly",
+        "roles": "team-a:writer team-b:reader",
+        "tenants": '["team-a", "team-b"]',
+    }
+    assert (made.actor, made.claimed_user, made.host) == (None, getpass.getuser(), socket.gethostname())
+
+
+async def records_of(topic):
+    async with topic_reader(kafka_settings()) as reader:
+        return [record async for record in reader.scan(topic)]
