@@ -108,7 +108,18 @@ def beside(system: LocalSystem, kafka: KafkaSettings, rate: float | None) -> Ite
         "MATIH_STORE_URI": system.postgres.url,
     }
     limit = [] if rate is None else ["--rate", str(rate)]
-    command = [sys.executable, "-m", "matih_console.main", "replay", "--yes", "--restart", "--json", *limit]
+    command = [
+        sys.executable,
+        "-m",
+        "matih_console.main",
+        "replay",
+        "--yes",
+        "--reason",
+        "benchmark",
+        "--restart",
+        "--json",
+    ]
+    command += limit
     loop = "import subprocess, sys\nwhile True:\n    subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)"
     process = subprocess.Popen([sys.executable, "-c", loop, *command], env=environment, start_new_session=True)
     try:

@@ -13,10 +13,11 @@ from tests.audit.test_recovery import KEY, TOPIC_ID, Killed, Mortal, archive, re
 from tests.audit.test_verification import verified
 from tests.workers.journals import Entry, Producer
 
-from matih_workers.audit import notes
+from matih_workers.audit import erasing, notes
 from matih_workers.audit.compaction import compact, groups
 from matih_workers.audit.log import LogWriter
 from matih_workers.audit.partition import RECORDS, RecordFile
+from matih_workers.audit.policies import Policies
 from matih_workers.audit.reading import ArchiveReader
 from matih_workers.audit.storage import LocalFolder
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 def storage(tmp_path: Path) -> LocalFolder:
     (tmp_path / "key").write_text(KEY.secret())
     os.environ["MATIH_AUDIT_KEY_FILE"] = str(tmp_path / "key")
+    del os.environ["KAFKA_BOOTSTRAP_SERVERS"]
     return LocalFolder(tmp_path / "archive")
 
 
@@ -94,22 +96,23 @@ def test_erasure(storage: LocalFolder, tmp_path: Path) -> None:
 
 
 def test_an_erasure_that_is_killed(storage: LocalFolder, tmp_path: Path) -> None:
-    from matih_workers.audit import erasing
-
     who = Producer(tenant="acme")
     for lives in range(12):
         folder = tmp_path / str(lives)
         add(LocalFolder(folder), [who.created(), who.ended()])
-        subject = erasing.Subject(None, "acme")
-        mortal = Mortal(folder, lives)
         try:
-            erasing.erase(mortal, LogWriter(mortal, KEY), subject, "root", "x", 1)
+            _erase(Mortal(folder, lives))
         except Killed:
             assert verified(LocalFolder(folder)).whole
-            plain = LocalFolder(folder)
-            erasing.erase(plain, LogWriter(plain, KEY), subject, "root", "x", 1)
+            _erase(LocalFolder(folder))
         assert verified(LocalFolder(folder)).whole
         assert verified(LocalFolder(folder)).erased == 2
+
+
+def _erase(storage: LocalFolder) -> None:
+    writer = LogWriter(storage, KEY)
+    choice = erasing.of_subject(erasing.Subject(None, "acme"), "x")
+    erasing.erase(storage, writer, erasing.planned(storage, writer, Policies(), choice), "root", 1)
 
 
 def test_rotation(storage: LocalFolder, tmp_path: Path) -> None:

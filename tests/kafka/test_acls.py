@@ -15,6 +15,7 @@ from tests.workers.pipe import Pipe
 from tests.workers.test_reaper import beat, producer, status
 
 from matih_kafka.admin import check_topics, create_topics
+from matih_kafka.admin_actions import Deed, record
 from matih_kafka.errors import BrokerUnavailable
 from matih_kafka.groups import group as look_at_group
 from matih_kafka.idempotent import KafkaPublisher
@@ -97,12 +98,18 @@ async def look_at_letters(settings: KafkaSettings) -> Any:
     return (await Desk(settings).register()).open()
 
 
+async def admin_action(settings: KafkaSettings) -> None:
+    await record(settings, Deed("test", "nothing", "to see whether it may"))
+
+
 async def redrive(settings: KafkaSettings) -> None:
+    await admin_action(settings)
     outcomes = await Desk(settings).redrive(await look_at_letters(settings))
     assert not outcomes.refused, outcomes
 
 
 async def purge(settings: KafkaSettings) -> None:
+    await admin_action(settings)
     await Desk(settings).purge(await look_at_letters(settings))
 
 
@@ -119,12 +126,14 @@ async def doctor(settings: KafkaSettings) -> None:
 
 
 async def replay(settings: KafkaSettings) -> None:
+    await admin_action(settings)
     await read(settings)
     async with group_progress(settings, "matih-replay-ID", settings.events_topic) as progress:
         await progress.save({0: 0})
 
 
 async def replay_missing(settings: KafkaSettings) -> None:
+    await admin_action(settings)
     await committed(settings, f"group-{settings.events_topic}", settings.events_topic)
     await read(settings)
 
@@ -151,6 +160,8 @@ ACTIONS = {
     "replay": replay,
     "replay missing": replay_missing,
     "audit": audit,
+    "audit erase": admin_action,
+    "tenants": admin_action,
 }
 
 

@@ -17,6 +17,7 @@ from tests.workers.views import SqlBench
 
 from matih_kafka.publisher import Record
 from matih_kafka.reading import topic_reader
+from matih_schemas import codec
 from matih_schemas.topics import catalogue
 from matih_workers.dead_letters.desk import Desk
 
@@ -58,9 +59,17 @@ def orphans(pipe: Pipe, runs: int = 2) -> list[Producer]:
     return producers
 
 
+def admin_actions(pipe: Pipe) -> list[Any]:
+    """The events of admins on the topic."""
+    found = [
+        codec.decode(record.value) for record in asyncio.run(pipe._read(pipe.topic)) if record.value != b"no event"
+    ]
+    return sorted((one for one in found if one.kind == "AdminAction"), key=lambda one: one.occurred_at)
+
+
 def redriven(pipe: Pipe, *arguments: str) -> dict[str, Any]:
-    report = dlq(pipe, "redrive", *arguments, "--yes")
-    pipe.published += report["redriven"]
+    report = dlq(pipe, "redrive", *arguments, "--yes", "--reason", "the cause is mended")
+    pipe.published += report["redriven"] + 1  # the event that records it
     pipe.settled()
     return report
 
@@ -98,6 +107,17 @@ def test_from_dead_letters_to_mlflow(pipe: Pipe) -> None:
     assert redriven(pipe)["redriven"] == 8
     listed = dlq(pipe, "list")
     assert [(row["reason"], row["subject"]) for row in listed["letters"]] == [("malformed", "garbage")]
+    first, second = admin_actions(pipe)
+    assert (first.payload.details["letters"], second.payload.details["letters"]) == ("4", "8")
+    assert json.loads(first.payload.details["runs"]) == [producers[1].run_id]
+    assert json.loads(second.payload.details["runs"]) == sorted(who.run_id for who in producers)
+    for event in (first, second):
+        assert (event.tenant_id, event.payload.action, event.payload.reason) == (
+            "acme",
+            "dlq.redrive",
+            "the cause is mended",
+        )
+        assert json.loads(event.payload.details["by_reason"]) == {"unknown_run": int(event.payload.details["letters"])}
     bench = SqlBench(pipe.store_uri)
     for who in producers:
         seen = bench.view(who.run_id)
@@ -138,7 +158,8 @@ def test_a_value_that_was_left_out_comes_from_the_events_topic(pipe: Pipe) -> No
     pipe.settled()
     full = pipe.dead_letters()[0]
     asyncio.run(_publish_without_value(pipe, full))
-    dlq(pipe, "purge", f"{full.partition}@{full.offset}", "--yes")
+    dlq(pipe, "purge", f"{full.partition}@{full.offset}", "--yes", "--reason", "a test")
+    pipe.published += 1
     (row,) = dlq(pipe, "list")["letters"]
     assert row["bytes"] == len(full.value)
     assert "too large" in dlq(pipe, "show", row["id"])["event_unreadable"]
@@ -164,13 +185,18 @@ def test_purged_letters_are_gone_from_the_topic(pipe: Pipe) -> None:
     producers = orphans(pipe)
     pipe.start()
     pipe.settled()
-    assert "say which letters" in dlq(pipe, "purge", "--yes", code=2)["error"]
+    assert "say which letters" in dlq(pipe, "purge", "--yes", "--reason", "given up", code=2)["error"]
     assert dlq(pipe, "purge", "--run", producers[0].run_id)["dry_run"] is True
-    assert dlq(pipe, "purge", "--run", producers[0].run_id, "--yes")["purged"] == 4
+    given_up = ("--yes", "--reason", "given up")
+    assert dlq(pipe, "purge", "--run", producers[0].run_id, *given_up)["purged"] == 4
     assert {row["subject"] for row in dlq(pipe, "list")["letters"]} == {producers[1].run_id}
-    assert dlq(pipe, "purge", "--everything", "--yes")["purged"] == 4
+    assert dlq(pipe, "purge", "--everything", *given_up)["purged"] == 4
     assert asyncio.run(_left(pipe)) == 0
     assert dlq(pipe, "list") == {"open": 0, "settled": 0, "counts": [], "letters": []}
+    assert [one.payload.action for one in admin_actions(pipe)] == ["dlq.purge", "dlq.purge"]
+    pipe.published += 2
+    pipe.settled()
+    assert pipe.dead_letters() == []
 
 
 async def _left(pipe: Pipe) -> int:
@@ -179,7 +205,10 @@ async def _left(pipe: Pipe) -> int:
 
 
 def test_wrong_use_and_outages_are_one_line(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "no reason 'rain'" in dlq(pipe, "list", "--reason", "rain", code=2)["error"]
+    assert "no reason 'rain'" in dlq(pipe, "list", "--letter-reason", "rain", code=2)["error"]
+    for words in (("redrive",), ("purge", "--everything")):
+        assert "add --reason TEXT" in dlq(pipe, *words, "--yes", code=2)["error"]
+        assert "--letter-reason poison" in dlq(pipe, *words, "--yes", "--reason", "poison", code=2)["error"]
     assert "--since" in dlq(pipe, "list", "--since", "rain", code=2)["error"]
     assert "PARTITION@OFFSET" in dlq(pipe, "show", "rain", code=2)["error"]
     assert "not in the topic" in dlq(pipe, "show", "3@999", code=1)["error"]

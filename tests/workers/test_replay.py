@@ -16,6 +16,7 @@ from mlflow.entities import ViewType
 from tests.audit.world import archive_of
 from tests.waiting import until
 from tests.workers.journals import START, Entry, Producer, experiment_event
+from tests.workers.test_dlq import admin_actions
 from tests.workers.views import SqlBench
 
 from matih_kafka.publisher import Record
@@ -37,7 +38,8 @@ TABLES = (tables.experiments, tables.experiment_tags, tables.runs, tables.tags, 
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "matih_console.main", "replay", *arguments, "--json"]
+    reason = ["--reason", "a test"] if "--yes" in arguments else []
+    return [sys.executable, "-m", "matih_console.main", "replay", *arguments, *reason, "--json"]
 
 
 def replay(pipe: Pipe, *arguments: str, uri: str | None = None, code: int = 0) -> dict[str, Any]:
@@ -45,6 +47,8 @@ def replay(pipe: Pipe, *arguments: str, uri: str | None = None, code: int = 0) -
     environment = pipe.environment(MATIH_STORE_URI=uri or pipe.store_uri)
     done = subprocess.run(command(*arguments), env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr + done.stdout
+    begun = "--yes" in arguments and (code == 0 or "--missing" in arguments)
+    pipe.published += begun and "--unrecorded" not in arguments  # the event that records it
     return json.loads(done.stdout) if done.stdout else {"error": done.stderr}  # type: ignore[no-any-return]
 
 
@@ -146,8 +150,9 @@ def test_what_kafka_has_no_more_comes_from_the_archive(postgres_pipe: Pipe, empt
     postgres_pipe.publish(later[:2])
     asyncio.run(delete_before(postgres_pipe.settings, postgres_pipe.topic, archived))
     assert survey(postgres_pipe, empty_uri)["events"] == 2, "Kafka still has what has to come from the archive"
+    published_before = postgres_pipe.published
     done = replay(postgres_pipe, "--full", "--yes", "--archive", str(archive), uri=empty_uri)
-    assert (done["seen"], done["refused"]) == (postgres_pipe.published, {"malformed": 1})
+    assert (done["seen"], done["refused"]) == (published_before, {"malformed": 1})
     for one in who:
         assert SqlBench(empty_uri).view(one.run_id) == SqlBench(postgres_pipe.store_uri).view(one.run_id)
 
@@ -180,6 +185,12 @@ def test_a_full_rebuild_is_equal_and_says_what_people_did_and_what_is_lost(postg
     proof = done["verify"]
     assert (proof["differences"], proof["edits"], proof["findings"]) == (0, 0, [])
     assert (proof["experiments"], proof["runs"], proof["metrics"]) == (2, 3, 24)
+    (recorded,) = admin_actions(postgres_pipe)
+    details = {"mode": "full", "store": empty_uri}
+    assert (recorded.tenant_id, recorded.payload) == (
+        identity.DEPLOYMENT,
+        events.AdminAction("replay", "a test", f"store {empty_uri}", details),
+    )
     rebuilt = SqlBench(empty_uri)
     for one in who:
         assert rebuilt.view(one.run_id) == SqlBench(postgres_pipe.store_uri).view(one.run_id)
@@ -251,6 +262,7 @@ def test_killed_and_started_again_it_goes_on(postgres_pipe: Pipe, empty_uri: str
         until(lambda before=before: points(bench, who) > before + 100, "some of it is there")
         process.kill()
         process.wait()
+        postgres_pipe.published += 1
     done = replay(postgres_pipe, *arguments, uri=empty_uri)
     assert done["resumed"]
     assert 0 < done["seen"] < postgres_pipe.published
@@ -264,11 +276,10 @@ def test_killed_and_started_again_it_goes_on(postgres_pipe: Pipe, empty_uri: str
         assert found == clean
         assert found.latest == clean.latest
     again = replay(postgres_pipe, *arguments, uri=empty_uri, code=1 if mode == "full" else 0)
-    assert (
-        "empty" in again["error"]
-        if mode == "full"
-        else (again["resumed"], again["seen"]) == (False, postgres_pipe.published)
-    )
+    if mode == "full":
+        assert "empty" in again["error"]
+    else:
+        assert (again["resumed"], again["seen"]) == (False, postgres_pipe.published - 1)
 
 
 def points(bench: SqlBench, who: list[Producer]) -> int:

@@ -84,7 +84,7 @@ def who(archive: Path) -> list[Producer]:
 def environment(archive: Path, uri: str, folder: Path) -> dict[str, str]:
     return {
         **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "KAFKA_BOOTSTRAP_SERVERS": "",
         "MATIH_EVENTS_TOPIC": NAME,
         "MATIH_AUDIT_ARCHIVE": str(archive),
         "MATIH_STORE_URI": uri,
@@ -121,7 +121,11 @@ def test_a_rebuild_without_kafka_is_equal(postgres_pipe: Pipe, empty_uri: str) -
     archive = str(archive_of(postgres_pipe))
     postgres_pipe.brokers = "127.0.0.1:1"
     proved = ["--full", "--yes", "--verify", "--against", postgres_pipe.store_uri]
-    done = replay(postgres_pipe, *proved, "--offline", "--archive", archive, uri=empty_uri)
+    offline = [*proved, "--offline", "--archive", archive]
+    told = replay(postgres_pipe, *offline, uri=empty_uri, code=1)["error"]
+    assert "nothing was done" in told
+    assert "--unrecorded does it all the same" in told
+    done = replay(postgres_pipe, *offline, "--unrecorded", uri=empty_uri)
     assert (done["seen"], done["refused"]) == (postgres_pipe.published, {"malformed": 1})
     assert (done["verify"]["differences"], done["verify"]["findings"], done["verify"]["metrics"]) == (0, [], 24)
     for one in who:
@@ -137,7 +141,7 @@ def test_killed_and_started_again_it_goes_on_through_all_topics(
     assert whole_go["former_topics"] == ["b"]
     assert whole_go["seen"] == sum(len(one.entries) + 2 for one in who)
     bench, surroundings = SqlBench(empty_uri), environment(archive, empty_uri, tmp_path)
-    arguments = ["--yes", *(["--full"] if mode == "full" else [])]
+    arguments = ["--yes", "--reason", "Kafka is gone", *(["--full"] if mode == "full" else [])]
     for some in (60, 200):  # of 174 points in the first topic, and 360 in all
         with (tmp_path / "killed.log").open("wb") as log:
             words = [sys.executable, "-m", "matih_console.main", "replay", "--offline", *arguments, "--rate", "25"]
@@ -162,6 +166,7 @@ def test_killed_and_started_again_it_goes_on_through_all_topics(
 def test_wrong_use_is_told(who: list[Producer], archive: Path, empty_uri: str, tmp_path: Path) -> None:
     surroundings = environment(archive, empty_uri, tmp_path)
     assert "needs Kafka" in run(surroundings, "--missing", code=2)["error"]
+    assert "add --reason TEXT" in run(surroundings, "--yes", code=2)["error"]
     assert "which archive" in run(surroundings | {"MATIH_AUDIT_ARCHIVE": ""}, code=2)["error"]
     told = run(surroundings | {"MATIH_EVENTS_TOPIC": "another.events.v1"}, code=1)["error"]
     assert f"another.events.v1 is not in the archive, which has {dead_letter_name(NAME)}, {NAME}" in told

@@ -85,8 +85,9 @@ def brought(pipe: Pipe, *, give_up: bool = False, **archives: MemorySource) -> d
 
 def mended(pipe: Pipe, *arguments: str, code: int = 0) -> dict[str, Any]:
     """What the command `matih replay --missing` reports."""
+    reason = ["--reason", "a backup was restored"] if "--yes" in arguments else []
     done = subprocess.run(
-        [sys.executable, "-m", "matih_console.main", "replay", "--missing", *arguments, "--json"],
+        [sys.executable, "-m", "matih_console.main", "replay", "--missing", *arguments, *reason, "--json"],
         env=pipe.environment(**pipe.settled_by),
         capture_output=True,
         text=True,

@@ -21,7 +21,6 @@ from matih_kafka.reading import topic_reader
 from matih_kafka.settings import kafka_settings
 from matih_schemas import codec
 
-
 UNRECORDED = "is not recorded as an event: KAFKA_BOOTSTRAP_SERVERS is not set"
 
 

@@ -19,6 +19,7 @@ from matih_workers.audit import notes
 from matih_workers.audit.errors import InvalidKey
 from matih_workers.audit.event_commands import export, gaps, show, tail
 from matih_workers.audit.options import Archive, settings_for
+from matih_workers.audit.retention_commands import expire, hold, policies_, release, retain
 from matih_workers.audit.storage import open_storage
 from matih_workers.audit.upkeep_commands import compact, erase, rotate
 from matih_workers.audit.verify_commands import prove, verify
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from matih_workers.audit.settings import AuditSettings
 
 audit = typer.Typer(add_completion=False, help="The archive of all events that proves itself.")
-for _command in (verify, prove, gaps, show, tail, export, compact, erase, rotate):
+for _command in (verify, prove, gaps, show, tail, export, compact, erase, rotate, retain, hold, release, expire):
     audit.command()(_command)
+audit.command(name="policies")(policies_)
 
 
 @audit.command()

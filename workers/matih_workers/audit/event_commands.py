@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
@@ -14,21 +15,20 @@ import typer
 
 from matih_console.errors import CommandFailed, WrongUse
 from matih_console.output import JsonOption, console, note, print_json
-from matih_kafka.errors import InvalidSettings
-from matih_schemas.errors import MatihError
+from matih_schemas.events import AdminAction
 from matih_workers.audit import exporting
+from matih_workers.audit.applied import ask_store
 from matih_workers.audit.completeness import Sequences
 from matih_workers.audit.entries import GapEntry, decode
 from matih_workers.audit.events import ArchivedEvent, Selection, archived_events, in_time
 from matih_workers.audit.history import History, Step
 from matih_workers.audit.log import Log
-from matih_workers.audit.options import Archive, settings_for
+from matih_workers.audit.options import Archive, opened
 from matih_workers.audit.reading import ArchiveReader
-from matih_workers.audit.storage import open_storage
 from matih_workers.moment_option import moment_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from matih_workers.audit.checkpoint import Checkpoint
     from matih_workers.audit.storage import Storage
@@ -37,7 +37,10 @@ FOLLOW_SECONDS: Final = 0.5
 SHOWN: Final = 100
 Tenants = Annotated[list[str] | None, typer.Option("--tenant", help="Only this tenant's; may be repeated.")]
 Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Only of this kind, as RunEnded; may be repeated.")]
-Actors = Annotated[list[str] | None, typer.Option("--actor", help="Only by this principal; may be repeated.")]
+Actors = Annotated[
+    list[str] | None,
+    typer.Option("--actor", help="Only by this principal, or, of who has none, this claimed user; may be repeated."),
+]
 Experiments = Annotated[
     list[str] | None,
     typer.Option("--experiment", help="Only events that name this experiment, by id or name; may be repeated."),
@@ -68,18 +71,25 @@ def show(
 ) -> None:
     """A run's whole history: who, what, when, from which host, what was there before, and what never reached MLflow."""
     selection = Selection(tenants=frozenset(tenant or ()), runs=frozenset([run_id]), dead_letters=None)
-    history, steps = History(), []
-    try:
-        steps = [history.step(one) for one in in_time(archived_events(ArchiveReader(_storage(archive)), selection))]
-    except MatihError as error:
-        raise CommandFailed(str(error)) from error
+    history = History()
+    with opened("audit show", archive, run=run_id, tenant=tenant) as reading:
+        reader = ArchiveReader(reading.storage)
+        found = list(in_time(archived_events(reader, selection)))
+        steps = [history.step(one) for one in found]
+        reading.access.rows = len(steps)
     if not steps:
         raise CommandFailed(f"run {run_id} is not in the archive: is the id whole, and has the archiver come so far?")
+    said = ask_store({one.partition for one in found if not one.dead_letter}, reader.topics())
+    steps = [
+        replace(step, applied=said.is_applied(one.partition, one.record.offset))
+        for step, one in zip(steps, found, strict=True)
+    ]
     if json:
-        print_json({"run_id": run_id, "events": [step.as_json() for step in steps]})
+        print_json({"run_id": run_id, "events": [step.as_json() for step in steps], "applied": said.why})
         return
     for step in steps:
         _print_step(step)
+    console.print(f"applied: {said.why}", soft_wrap=True, markup=False)
 
 
 def tail(
@@ -95,16 +105,19 @@ def tail(
 ) -> None:
     """The archive's latest events, in the order in which Kafka received them; with --json one object a line."""
     selection = _selection(tenant, kind, actor, experiment, None, None, dead_letters=dead_letters)
-    try:
-        storage = _storage(archive)
-        reader = ArchiveReader(storage)
-        for one in reversed(heapq.nlargest(lines, archived_events(reader, selection), key=_received)):
-            _print_event(one, json=json)
+    asked = {"tenant": tenant, "kind": kind, "actor": actor, "experiment": experiment}
+    shown = {"lines": lines, "follow": follow, "dead_letters": dead_letters}
+    with opened("audit tail", archive, **shown, **asked) as reading:
+        reader, access = ArchiveReader(reading.storage), reading.access
+        latest = heapq.nlargest(lines, archived_events(reader, selection), key=_received)
+        access.rows = _print_events(reversed(latest), json=json)
         while follow:
             time.sleep(FOLLOW_SECONDS)
-            reader = _print_new(storage, reader, selection, json=json)
-    except MatihError as error:
-        raise CommandFailed(str(error)) from error
+            now = ArchiveReader(reading.storage)
+            if now.checkpoint != reader.checkpoint:
+                come = sorted(archived_events(now, selection, reader.ends()), key=_received)
+                access.rows += _print_events(come, json=json)
+                reader = now
 
 
 def export(
@@ -123,32 +136,29 @@ def export(
     selection = _selection(tenant, kind, actor, experiment, since, until, dead_letters=dead_letters)
     if format_ is Format.parquet and out is None:
         raise WrongUse("export: a Parquet file needs a name: give --out FILE")
-    try:
-        events = archived_events(ArchiveReader(_storage(archive)), selection)
-        count = _export(events, format_, out)
-    except MatihError as error:
-        raise CommandFailed(str(error)) from error
-    except ModuleNotFoundError as error:
-        raise CommandFailed(f"{error.name} is not installed: pip install 'matih-tracking[reads]'") from error
-    except OSError as error:
-        raise CommandFailed(f"{out}: {error.strerror}") from error
+    asked = {"tenant": tenant, "kind": kind, "actor": actor, "experiment": experiment, "from": since, "to": until}
+    form = {"format": format_.value, "out": out, "dead_letters": dead_letters}
+    with opened("audit export", archive, **form, **asked) as reading:
+        try:
+            count = _export(archived_events(ArchiveReader(reading.storage), selection), format_, out)
+        except ModuleNotFoundError as error:
+            raise CommandFailed(f"{error.name} is not installed: pip install 'matih-tracking[reads]'") from error
+        except OSError as error:
+            raise CommandFailed(f"{out}: {error.strerror}") from error
+        reading.access.rows = count
     note(f"{count} events")
 
 
 def gaps(archive: Archive = None, tenant: Tenants = None, json: JsonOption = False) -> int:
     """What is missing: offsets that the archive lacks, and numbers of producers that no event has. 1 if unexplained."""
-    try:
-        storage = _storage(archive)
-        reader = ArchiveReader(storage)
-        absent = list(_absent(storage, reader.checkpoint))
-        sequences = Sequences()
-        unreadable = 0
+    with opened("audit gaps", archive, tenant=tenant) as reading:
+        reader, sequences, unreadable = ArchiveReader(reading.storage), Sequences(), 0
+        absent = list(_absent(reading.storage, reader.checkpoint))
         for one in archived_events(reader, Selection(tenants=frozenset(tenant or ()))):
             sequences.take(one)
             unreadable += one.event is None
-    except MatihError as error:
-        raise CommandFailed(str(error)) from error
-    found = sequences.gaps(absent)
+        found = sequences.gaps(absent)
+        reading.access.rows = len(absent) + len(found)
     unexplained = [gap for gap in found if not gap.reason]
     if json:
         offsets = [{**gap._asdict(), "partition": str(gap.partition)} for gap in absent]
@@ -184,14 +194,13 @@ def _export(events: Iterator[ArchivedEvent], format_: Format, out: Path | None) 
         return write(events, file)
 
 
-def _print_new(storage: Storage, before: ArchiveReader, selection: Selection, *, json: bool) -> ArchiveReader:
-    """Prints what has come since; returns the reader that sees it."""
-    now = ArchiveReader(storage)
-    if now.checkpoint == before.checkpoint:
-        return before
-    for one in sorted(archived_events(now, selection, before.ends()), key=_received):
+def _print_events(events: Iterable[ArchivedEvent], *, json: bool) -> int:
+    """Prints them; returns how many."""
+    count = 0
+    for one in events:
         _print_event(one, json=json)
-    return now
+        count += 1
+    return count
 
 
 def _received(one: ArchivedEvent) -> tuple[int, str]:
@@ -204,7 +213,10 @@ def _print_event(one: ArchivedEvent, *, json: bool) -> None:
         print_json(row)
         return
     who = row["actor"] or row["claimed_user"] or "-"
+    payload = one.event.payload if one.event else None
     about = row["run_id"] or row["experiment_id"] or "-"
+    if isinstance(payload, AdminAction):
+        about = f"{payload.action} {payload.target} ({payload.reason})"
     what = row["kind"] or (f"unreadable: {one.unreadable}" if one.unreadable else "-")
     line = f"{_time(one.record.timestamp)} {one.place:<12} {row['tenant'] or '-'} {what} {about} by {who}"
     line += f": {one.dead_letter}" if one.dead_letter else ""
@@ -217,7 +229,8 @@ def _print_step(step: Step) -> None:
         console.print(f"dead letter {step.place}  {of}{step.dead_letter}", soft_wrap=True, markup=False)
         return
     who = step.actor or (f"{step.claimed_user} (as it says itself)" if step.claimed_user else "nobody named")
-    times = f"occurred {_time(step.occurred_at)}, received {_time(step.received_at)}"
+    applied = "-" if step.applied is None else "yes" if step.applied else "no"
+    times = f"occurred {_time(step.occurred_at)}, received {_time(step.received_at)}, applied {applied}"
     console.print(f"{step.place}  {step.kind or step.unreadable}  {times}", soft_wrap=True, markup=False)
     console.print(f"    by {who}, host {step.host or '-'}, event {step.event_id}", soft_wrap=True, markup=False)
     for change in step.changes:
@@ -244,13 +257,6 @@ def _selection(
         until=moment_option("--to", until),
         dead_letters=dead_letters,
     )
-
-
-def _storage(archive: str | None) -> Storage:
-    try:
-        return open_storage(settings_for(archive).audit_archive)
-    except InvalidSettings as error:
-        raise WrongUse(str(error)) from error
 
 
 def _time(ms: int | None) -> Any:

@@ -8,7 +8,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from matih_schemas import codec
+from matih_schemas.admin_details import EXPERIMENTS, RUNS, names_in
 from matih_schemas.errors import InvalidEvent
+from matih_schemas.events import AdminAction
+from matih_schemas.identity import ADMIN
 from matih_schemas.topics import dead_letter_names
 from matih_workers.dead_letters import headers
 
@@ -63,7 +66,8 @@ class Selection:
 
     Attributes:
         since, until: by the record's timestamp, in ms since the epoch, `until` not among them.
-        experiments: ids or names.
+        actors: authenticated principals; of an event that none sent, the user whom it claims.
+        runs, experiments: what an event is about, also an admin's; experiments by id or name.
         dead_letters: records of the topic of dead letters, in place of events; None wants both.
     """
 
@@ -80,20 +84,21 @@ class Selection:
         """Whether the record's event may be wanted, by what is seen without decoding it."""
         if not (self.since or 0) <= record.timestamp < (self.until or 1 << 63):
             return False
-        tenant, _, subject = (record.key or b"").decode("utf-8", "replace").partition("/")
-        return (not self.tenants or tenant in self.tenants) and (not self.runs or subject in self.runs)
+        tenant, subject = _key(record)
+        of_run = not self.runs or subject in self.runs or subject == ADMIN
+        return of_run and (not self.tenants or tenant in self.tenants)
 
-    def wants(self, event: TrackingEvent | None) -> bool:
+    def wants(self, one: ArchivedEvent) -> bool:
         """Whether the event is wanted; one that can't be read is where nothing is asked of its content."""
+        event, (_, subject) = one.event, _key(one.record)
         if event is None:
-            return not (self.actors or self.kinds or self.experiments)
-        payload: Any = event.payload
-        about = {getattr(payload, "experiment_id", None), getattr(payload, "experiment_name", None)}
+            return not (self.actors or self.kinds or self.experiments) and (not self.runs or subject in self.runs)
         return (
             (not self.tenants or event.tenant_id in self.tenants)
-            and (not self.actors or event.actor in self.actors)
+            and (not self.actors or (event.actor or event.claimed_user) in self.actors)
             and (not self.kinds or event.kind in self.kinds)
-            and (not self.experiments or bool(about & self.experiments))
+            and (not self.runs or subject in self.runs or bool(_runs(event.payload) & self.runs))
+            and (not self.experiments or bool(_experiments(event.payload) & self.experiments))
         )
 
 
@@ -119,7 +124,7 @@ def archived_events(
             if not selection.may_hold(record):
                 continue
             found = _letter(partition, record) if is_letter else _event(partition, record)
-            if selection.wants(found.event):
+            if selection.wants(found):
                 yield found
 
 
@@ -134,6 +139,23 @@ def dead_letter_topics(topics: Mapping[tuple[str, str], str]) -> set[tuple[str, 
     """The ids of the topics of dead letters, among those of an archive by their ids."""
     names = dead_letter_names(topics.values())
     return {ids for ids, name in topics.items() if name in names}
+
+
+def _key(record: ArchivedRecord) -> tuple[str, str]:
+    """The tenant and what it is about: `tenant/run`, `tenant/experiment`, `tenant/admin`."""
+    tenant, _, subject = (record.key or b"").decode("utf-8", "replace").partition("/")
+    return tenant, subject
+
+
+def _runs(payload: Any) -> frozenset[str]:
+    """The runs that an admin's event names; those of others stand in their keys."""
+    return names_in(payload.details, RUNS) if isinstance(payload, AdminAction) else frozenset()
+
+
+def _experiments(payload: Any) -> frozenset[str]:
+    if isinstance(payload, AdminAction):
+        return names_in(payload.details, EXPERIMENTS)
+    return frozenset(filter(None, (getattr(payload, name, None) for name in ("experiment_id", "experiment_name"))))
 
 
 def _event(partition: PartitionId, record: ArchivedRecord) -> ArchivedEvent:

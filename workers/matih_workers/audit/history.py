@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from matih_schemas.events import RunCreated, RunDeleted, RunEnded, RunLogged, RunRestored
+from matih_schemas.admin_details import LISTS
+from matih_schemas.events import AdminAction, RunCreated, RunDeleted, RunEnded, RunLogged, RunRestored
 
 if TYPE_CHECKING:
     from matih_schemas.events import EntryGroup
@@ -17,7 +18,8 @@ class Change:
     """One value that an event gives.
 
     Attributes:
-        of: param, tag, status, deleted, or metrics (then `value` tells how many of which keys and steps).
+        of: param, tag, status, deleted, or metrics (then `value` tells how many of which keys and steps); of an admin's
+            event action, reason or detail.
         previous: what the archive had for it before; None if nothing.
     """
 
@@ -33,6 +35,7 @@ class Step:
 
     Attributes:
         dead_letter: the event, or what became of it, as the topic of dead letters has it; empty for an event.
+        applied: whether a worker has taken it, None if nobody knows; when, no store keeps.
     """
 
     place: str
@@ -47,6 +50,7 @@ class Step:
     changes: tuple[Change, ...] = ()
     unreadable: str = ""
     dead_letter: str = ""
+    applied: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -90,6 +94,8 @@ class History:
             return [self._set("deleted", "deleted", str(isinstance(payload, RunDeleted)).lower())]
         if isinstance(payload, RunLogged):
             return [change for group in payload.groups for change in self._logged(group)]
+        if isinstance(payload, AdminAction):
+            return _done(payload)
         return []
 
     def _logged(self, group: EntryGroup) -> list[Change]:
@@ -107,3 +113,9 @@ class History:
         if of != "param" or previous is None:
             self.values[of, key] = value
         return Change(of, key, value, previous)
+
+
+def _done(payload: AdminAction) -> list[Change]:
+    """What an admin was about to do, without the lists of what it was done to."""
+    details = [Change("detail", key, value) for key, value in sorted(payload.details.items()) if key not in LISTS]
+    return [Change("action", payload.action, payload.target), Change("reason", "reason", payload.reason), *details]

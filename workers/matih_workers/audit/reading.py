@@ -111,6 +111,15 @@ def read_file(storage: Storage, file: RecordFile) -> Iterator[ArchivedRecord]:
     data = storage.read(file.path)
     if data is None:
         raise Damaged(f"{file.path}: there is no such file")
+    yield from records_in(data, file)
+
+
+def records_in(data: bytes, file: RecordFile) -> Iterator[ArchivedRecord]:
+    """The records in a file's bytes.
+
+    Raises:
+        Damaged: they are torn, changed or another file's; the message names it.
+    """
     try:
         for block in container.open_file(data, file.partition).uncompressed():
             yield from container.records(block)

@@ -33,6 +33,8 @@ class AuditSettings(BaseSettings):
         audit_batch_seconds: seconds after which what has come is written, however little it is.
         audit_anchor: a folder or address that each checkpoint is copied to, such as a bucket with Object Lock:
             whoever holds the copies knows an archive that was made up later.
+        audit_access_log: where each reading of the archive is noted: a folder or address, `off`, or nothing for the
+            archive itself.
         audit_host: the address of the archiver's pages.
         audit_port: the port of the archiver's pages; 0 takes a free one and says which.
     """
@@ -49,6 +51,7 @@ class AuditSettings(BaseSettings):
     audit_batch_bytes: int = Field(default=32 << 20, ge=1)
     audit_batch_seconds: float = Field(default=30.0, gt=0)
     audit_anchor: str = ""
+    audit_access_log: str = ""
     audit_host: str = "127.0.0.1"
     audit_port: int = Field(default=8091, ge=0, le=65535)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,13 +12,20 @@ from matih_console.errors import CommandFailed, WrongUse
 from matih_console.output import JsonOption, console, note, print_json
 from matih_kafka.environment import secret_in
 from matih_kafka.errors import InvalidSettings
+from matih_kafka.operator import user_name
+from matih_kafka.recording import Reason, Unrecorded, reason_for, record_if_there_is_kafka
+from matih_schemas.admin_details import RUNS, listed
 from matih_schemas.errors import MatihError
 from matih_workers.audit import compaction, erasing, keys, notes
 from matih_workers.audit.entries import encode
 from matih_workers.audit.errors import InvalidKey
 from matih_workers.audit.log import LogWriter
-from matih_workers.audit.options import Archive, settings_for
+from matih_workers.audit.options import Archive, settings_for, written
+from matih_workers.audit.retention_commands import in_force
 from matih_workers.audit.storage import COMPACTION, open_storage
+
+if TYPE_CHECKING:
+    from matih_kafka.admin_actions import Deed
 
 
 def compact(
@@ -43,32 +49,34 @@ def compact(
 
 
 def erase(
-    reason: Annotated[str, typer.Option(help="Why: it stands in the certificate, for ever.")],
+    reason: Reason = None,
     archive: Archive = None,
     run: Annotated[str | None, typer.Option(help="This run's records.")] = None,
     tenant: Annotated[str | None, typer.Option(help="This tenant's records; with --run, only that run's.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it. Without it, only what would be done is told.")] = False,
+    unrecorded: Unrecorded = False,
     json: JsonOption = False,
 ) -> None:
     """Take the payload out of records for good, with a certificate in the log. Kafka and MLflow keep theirs."""
-    if (run is None and tenant is None) or not reason.strip():
-        raise WrongUse("erase: say whose records (--run, --tenant) and why (--reason)")
-    subject, report = erasing.Subject(run, tenant), {"run": run, "tenant": tenant, "reason": reason}
-    try:
-        settings = settings_for(archive)
-        storage = open_storage(settings.audit_archive)
-        with storage.lock(), storage.lock(COMPACTION):
-            writer = LogWriter(storage, settings.signing_key(), settings.accepted_keys())
-            if yes:
-                now = time.time_ns() // 1_000_000
-                count = erasing.erase(storage, writer, subject, getpass.getuser(), reason, now)
-            else:
-                count = sum(len(records) for _, records in erasing.found(storage, writer, subject))
-    except InvalidSettings as error:
-        raise WrongUse(str(error)) from error
-    except MatihError as error:
-        raise CommandFailed(str(error)) from error
-    _say({**report, "records": count, "dry_run": not yes}, json=json)
+    if run is None and tenant is None:
+        raise WrongUse("erase: say whose records (--run, --tenant)")
+    why = reason_for("audit erase", reason)
+    with written(archive) as (storage, writer):
+        choice = erasing.of_subject(erasing.Subject(run, tenant), why)
+        plan = erasing.planned(storage, writer, in_force(storage, writer.checkpoint.size), choice)
+        if yes and plan.held:
+            raise CommandFailed(f"nothing was erased: {_held(plan)}: `matih audit release` first, if that may be")
+        if yes and plan.records:
+            record_if_there_is_kafka(_deed(plan, run, tenant, why), unrecorded=unrecorded)
+            erasing.erase(storage, writer, plan, user_name(), time.time_ns() // 1_000_000)
+    report = {"run": run, "tenant": tenant, "reason": why, "records": plan.records, "held": plan.kept}
+    if json:
+        print_json({**report, "dry_run": not yes})
+        return
+    if plan.held:
+        console.print(f"{_held(plan)}: nothing can be erased before they are released", soft_wrap=True, markup=False)
+    done = "have lost their payload, with a certificate in the log" if yes else "would lose their payload"
+    console.print(f"{plan.records} records {done}{'' if yes else '; nothing was done: add --yes'}")
 
 
 def rotate(
@@ -99,10 +107,13 @@ def rotate(
     note(f"from now on it signs: set MATIH_AUDIT_KEY_FILE={new_key}; who has the old public key needs no other")
 
 
-def _say(report: dict[str, Any], *, json: bool) -> None:
-    if json:
-        print_json(report)
-    elif report["dry_run"]:
-        console.print(f"{report['records']} records would lose their payload; nothing was done: add --yes")
-    else:
-        console.print(f"{report['records']} records have lost their payload, with a certificate in the log")
+def _held(plan: erasing.Plan) -> str:
+    return "; ".join(f"{count} records are under {hold}" for hold, count in plan.held.items())
+
+
+def _deed(plan: erasing.Plan, run: str | None, tenant: str | None, why: str) -> Deed:
+    from matih_kafka.admin_actions import Deed
+
+    subject = " of ".join(filter(None, (run and f"run {run}", tenant and f"tenant {tenant}")))
+    details = {"records": str(plan.records)} | listed(RUNS, [] if run is None else [run])
+    return Deed("audit.erase", subject, why, frozenset(plan.tenants), details)

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 from matih_workers.audit import checkpoint as checkpoints
 from matih_workers.audit import tiles
+from matih_workers.audit.comparison import Comparison
 from matih_workers.audit.entries import RECORD, RECORD_TAIL_BYTES, GapEntry, RecordEntry, Statement, decode, record_head
 from matih_workers.audit.erasure import Erasures
 from matih_workers.audit.errors import Damaged, InvalidNote
-from matih_workers.audit.file_cursor import FileCursor
 from matih_workers.audit.findings import Report
 from matih_workers.audit.keys import endorsed
 from matih_workers.audit.log import CHECKPOINT, POSITIONS, Log
 from matih_workers.audit.merkle import range_hash
-from matih_workers.audit.partition import RECORDS, PartitionId
-from matih_workers.audit.reading import record_files
+from matih_workers.audit.partition import RECORDS
 from matih_workers.audit.record import DIGEST_BYTES
 from matih_workers.audit.state import cached
 
@@ -33,13 +32,11 @@ if TYPE_CHECKING:
     from matih_workers.audit.checkpoint import Checkpoint
     from matih_workers.audit.merkle import NodeHash
     from matih_workers.audit.notes import PublicKey
-    from matih_workers.audit.partition import RecordFile
+    from matih_workers.audit.partition import PartitionId
     from matih_workers.audit.storage import Storage
 
 NODES_CACHED: Final = 4096
 _TAIL: Final = struct.Struct(">Q32s")
-_ERASED_BYTES: Final = 2 * DIGEST_BYTES
-"""Bytes of the two digests of an erased record."""
 
 
 class Verification:
@@ -67,17 +64,12 @@ class Verification:
         self._since = since
         self._log = Log(storage)
         self.report = Report()
-        self._cursors: dict[PartitionId, FileCursor] = {}
-        self._files: dict[PartitionId, list[RecordFile]] = {}
+        self._records = Comparison(storage, self.report, since)
         self._consistent: set[int] = set()
         self._heads: dict[bytes, PartitionId] = {}
-        self._ends: dict[PartitionId, int] = {}
-        self._unknown: set[PartitionId] = set()
-        self._topics: dict[tuple[str, str], str] = {}
         self._history: dict[int, bytes] = {}
         self._statements: list[Statement] = []
         self._nodes: NodeHash = self._log.nodes(0)
-        self._erased: list[tuple[PartitionId, int, bytes, str]] = []
 
     def run(self) -> Report:
         """Looks at everything, and goes on behind what it finds."""
@@ -92,12 +84,11 @@ class Verification:
         except InvalidNote as error:
             self.report.add("log", CHECKPOINT, str(error))
             return self.report
-        for file in record_files(self._storage.paths(RECORDS)):
-            self._files.setdefault(file.partition, []).append(file)
+        self._records.begin(self._storage.paths(RECORDS))
         self._walk(self.report.checkpoint)
-        self._rest()
+        self._records.rest()
         self._check_shortcut()
-        self._check_erased()
+        self._records.check_erased(Erasures.of(self._statements))
         self._check_signatures(signed, self.report.checkpoint)
         return self.report
 
@@ -115,7 +106,7 @@ class Verification:
             except Damaged as error:
                 self.report.add("log", *_file_first(error))
                 broken = True
-                self._unknown |= set(self._ends)
+                self._records.lost()
                 continue
             self.report.entries += len(entries)
             if not broken:
@@ -188,7 +179,9 @@ class Verification:
             length, end = len(head) + RECORD_TAIL_BYTES, at + 1
             while end < len(entries) and entries[end].startswith(head) and len(entries[end]) == length:
                 end += 1
-            self._compare(partition, list(_TAIL.iter_unpack(b"".join([entry[-40:] for entry in entries[at:end]]))))
+            self._records.records(
+                partition, list(_TAIL.iter_unpack(b"".join([entry[-40:] for entry in entries[at:end]])))
+            )
             at = end
 
     def _partition_of(self, entry: bytes, head: bytes) -> PartitionId | None:
@@ -211,110 +204,18 @@ class Verification:
         if isinstance(entry, Statement):
             self._statements.append(entry)
             if entry.type == "topic":
-                self._topics[entry.body["cluster_id"], entry.body["topic_id"]] = entry.body["name"]
+                self._records.topics[entry.body["cluster_id"], entry.body["topic_id"]] = entry.body["name"]
         elif isinstance(entry, GapEntry):
-            self.report.gaps.append(entry)
-            self._continue(entry.partition, entry.first, entry.end)
-            self._compare_offsets(entry.partition, [], entry.end - 1)
-
-    def _compare(self, partition: PartitionId, expected: list[tuple[int, bytes]]) -> None:
-        """Holds the log's next records of a partition against the next in its files."""
-        self._continue(partition, expected[0][0], expected[-1][0] + 1)
-        if expected[-1][0] - expected[0][0] != len(expected) - 1:
-            self.report.add(
-                "hole", CHECKPOINT, f"{partition}: offsets {expected[0][0]} to {expected[-1][0]} have holes"
-            )
-        self._compare_offsets(partition, expected, expected[-1][0])
-
-    def _continue(self, partition: PartitionId, first: int, end: int) -> None:
-        """An entry's offsets have to begin where those before them end."""
-        before = self._ends.get(partition)
-        if before is None and self._since:
-            self._cursor(partition).begin(first)
-        elif partition in self._unknown:
-            self._unknown.discard(partition)  # what is between stands in the bundle that could not be read
-            self._cursor(partition).take(first - 1)
-        elif (before or 0) != first:
-            missing = range(min(before or 0, first), max(before or 0, first))
-            self.report.add_offsets(
-                "hole", "", partition, missing, "the log has neither a record nor a gap here, or two"
-            )
-        self._ends[partition] = end
-
-    def _compare_offsets(self, partition: PartitionId, expected: list[tuple[int, bytes]], last: int) -> None:
-        cursor = self._cursor(partition)
-        found = cursor.take(last)
-        if found != expected:
-            self._differences(cursor, partition, expected, found)
-
-    def _differences(
-        self,
-        cursor: FileCursor,
-        partition: PartitionId,
-        expected: list[tuple[int, bytes]],
-        found: list[tuple[int, bytes]],
-    ) -> None:
-        """Says what differs, by file and offset."""
-        there, wanted, before = dict(found), dict(expected), len(self.report.findings)
-        for offset, digest in expected:
-            path = file.path if (file := cursor.file_of(offset)) else ""
-            if offset not in there:
-                if not cursor.is_lost(offset):
-                    why = "it is not in the file any more" if path else "no file has it"
-                    self.report.add_offsets("missing", path, partition, [offset], why)
-            elif len(there[offset]) == _ERASED_BYTES and there[offset][:DIGEST_BYTES] == digest:
-                self._erased.append((partition, offset, there[offset][DIGEST_BYTES:], path))
-            elif there[offset] != digest:
-                self.report.add_offsets("changed", path, partition, [offset], "its hash is not the one in the log")
-        for offset, _ in found:
-            if offset not in wanted:
-                path = file.path if (file := cursor.file_of(offset)) else ""
-                self.report.add_offsets("surplus", path, partition, [offset], "the log has no such record here")
-        offsets = [offset for offset, _ in found]
-        if len(self.report.findings) == before and offsets != sorted(set(offsets)):
-            path = file.path if (file := cursor.file_of(offsets[0])) else ""
-            self.report.add_offsets("out of order", path, partition, offsets, "records are swapped, or there twice")
-
-    def _cursor(self, partition: PartitionId) -> FileCursor:
-        if partition not in self._cursors:
-            ids = (partition.cluster_id, partition.topic_id)
-            files = self._files.get(partition, [])
-            self._cursors[partition] = FileCursor(
-                self._storage, partition, files, self.report, lambda: self._topics.get(ids)
-            )
-        return self._cursors[partition]
-
-    def _rest(self) -> None:
-        """What stands in files behind the log's end: whole files do not count, parts of one should not be there."""
-        for partition, files in self._files.items():
-            end = self._ends.get(partition, 0)
-            if self._since and partition not in self._ends:
-                continue
-            beyond = [file.path for file in files if file.first >= end]
-            self.report.uncounted += beyond
-            if partition not in self._cursors:
-                continue
-            for file, offset in self._cursors[partition].rest_until(end):
-                detail = "it is behind the end of the log"
-                self.report.add_offsets("surplus", file.path if file else "", partition, [offset], detail)
+            self._records.gap(entry)
 
     def _check_shortcut(self) -> None:
         """The shortcut proves nothing, but who begins with it has to find what the log says."""
         known = cached(self._storage.read(POSITIONS))
         size = self.report.checkpoint.size if self.report.checkpoint else 0
-        if known is None or known[0] != size or self._since or self._unknown:
+        if known is None or known[0] != size or self._since or self._records.unknown:
             return
-        if (known[2].ends, known[2].topics) != (self._ends, self._topics):
+        if (known[2].ends, known[2].topics) != (self._records.ends, self._records.topics):
             self.report.add("log", POSITIONS, "it does not say what the log's entries say: remove it, it is made anew")
-
-    def _check_erased(self) -> None:
-        erasures = Erasures.of(self._statements)
-        for partition, offset, now, path in self._erased:
-            if erasures.allow(partition, offset, now):
-                self.report.erased += 1
-            else:
-                detail = "its payload is gone, and no certificate in the log says so"
-                self.report.add_offsets("erased without a certificate", path, partition, [offset], detail)
 
     def _check_signatures(self, signed: bytes, checkpoint: Checkpoint) -> None:
         """Whose checkpoint it is, and whether the log goes on from all the others."""

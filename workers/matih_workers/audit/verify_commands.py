@@ -11,13 +11,11 @@ import typer
 
 from matih_console.errors import CommandFailed, WrongUse
 from matih_console.output import JsonOption, console, note, print_json
-from matih_kafka.errors import InvalidSettings
-from matih_schemas.errors import MatihError
 from matih_workers.audit import checkpoint as checkpoints
 from matih_workers.audit import notes
 from matih_workers.audit.errors import InvalidKey, InvalidNote
 from matih_workers.audit.events import dead_letter_topics
-from matih_workers.audit.options import Archive, settings_for
+from matih_workers.audit.options import Archive, opened
 from matih_workers.audit.proving import prove_consistency, prove_record
 from matih_workers.audit.reading import ArchiveReader
 from matih_workers.audit.storage import open_storage
@@ -57,17 +55,12 @@ def verify(
     from matih_workers.cli import settle_interpreter
 
     settle_interpreter()
-    try:
-        settings = settings_for(archive)
+    with opened("audit verify", archive, checkpoint=checkpoint, since=since) as (settings, storage, access):
         keys = public_keys(settings, public_key)
         earlier = _earlier([*(checkpoint or []), *([settings.audit_anchor] if settings.audit_anchor else [])])
         begin, kept = _since(since)
-        verification = Verification(open_storage(settings.audit_archive), keys, earlier | kept, begin, _progress())
-        report = verification.run()
-    except InvalidSettings as error:
-        raise WrongUse(str(error)) from error
-    except MatihError as error:
-        raise CommandFailed(str(error)) from error
+        report = Verification(storage, keys, earlier | kept, begin, _progress()).run()
+        access.rows = report.records
     if json:
         print_json(as_json(report))
     else:
@@ -88,17 +81,14 @@ def prove(
     """Print RFC 6962's inclusion or consistency proof as JSON, for who has a checkpoint and not the archive."""
     if (record is None) == (since is None):
         raise WrongUse("prove: give either --record PARTITION@OFFSET or --since SIZE")
-    try:
-        storage = open_storage(settings_for(archive).audit_archive)
+    with opened("audit prove", archive, record=record, topic_id=topic_id, since=since) as (_, storage, access):
         if since is not None:
-            print_json(prove_consistency(storage, since))
-            return
-        number, offset = _place(record or "")
-        print_json(prove_record(storage, _partition(ArchiveReader(storage), number, topic_id), offset))
-    except InvalidSettings as error:
-        raise WrongUse(str(error)) from error
-    except MatihError as error:
-        raise CommandFailed(str(error)) from error
+            found = prove_consistency(storage, since)
+        else:
+            number, offset = _place(record or "")
+            found = prove_record(storage, _partition(ArchiveReader(storage), number, topic_id), offset)
+        access.rows = 1
+    print_json(found)
 
 
 def public_keys(settings: AuditSettings, given: list[str] | None) -> list[PublicKey]:

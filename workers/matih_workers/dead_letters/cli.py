@@ -13,9 +13,11 @@ import typer
 from matih_console.errors import CommandFailed, WrongUse
 from matih_console.output import JsonOption, console, note, print_json
 from matih_kafka.errors import InvalidSettings, KafkaError
+from matih_kafka.recording import Reason, reason_for, record
 from matih_kafka.settings import kafka_settings
 from matih_schemas.errors import REASONS, InvalidName
 from matih_workers.dead_letters import report
+from matih_workers.dead_letters.deeds import deed
 from matih_workers.dead_letters.desk import Desk
 from matih_workers.dead_letters.letter import InvalidId, Letter, LetterId
 from matih_workers.dead_letters.register import Selection, worth_redriving
@@ -33,7 +35,9 @@ SHOWN: Final = 50
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Letters, as `list` names them.")]
 Tenants = Annotated[list[str] | None, typer.Option("--tenant", help="Only this tenant's; may be repeated.")]
 Runs = Annotated[list[str] | None, typer.Option("--run", help="Only of this run or experiment; may be repeated.")]
-Reasons = Annotated[list[str] | None, typer.Option("--reason", help="Only for this reason; may be repeated.")]
+Reasons = Annotated[
+    list[str] | None, typer.Option("--letter-reason", help="Only letters for this reason; may be repeated.")
+]
 Since = Annotated[
     str | None, typer.Option(help="Only what failed at or after: 2026-01-31, 2026-01-31T08:00, or 2h, 3d ago.")
 ]
@@ -45,14 +49,14 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do it. Without it, only what w
 def list_(
     tenant: Tenants = None,
     run: Runs = None,
-    reason: Reasons = None,
+    letter_reason: Reasons = None,
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, typer.Option(min=0, help="Letters to print, the latest; the counts are of all.")] = SHOWN,
     json: JsonOption = False,
 ) -> None:
     """The open letters: counted by tenant and reason, and the latest of them."""
-    desk, selection = _desk(), _selection(None, tenant, run, reason, since, until)
+    desk, selection = _desk(), _selection(None, tenant, run, letter_reason, since, until)
     register = _finish(desk.register())
     letters = register.open(selection)
     if json:
@@ -86,19 +90,22 @@ def redrive(
     ids: Ids = None,
     tenant: Tenants = None,
     run: Runs = None,
-    reason: Reasons = None,
+    letter_reason: Reasons = None,
     since: Since = None,
     until: Until = None,
     yes: Yes = False,
+    reason: Reason = None,
     json: JsonOption = False,
 ) -> int:
     """Send open letters through the worker again, each run's in order. Mend the cause first."""
-    desk, selection = _desk(), _selection(ids, tenant, run, reason, since, until)
+    desk, selection = _desk(), _selection(ids, tenant, run, letter_reason, since, until)
+    why = _why("dlq redrive", reason, needed=yes)
     letters, left = worth_redriving(_open(desk, selection), selection)
     plan = {"letters": len(letters), "by_reason": _by_reason(letters), "left": _by_reason(left)}
     if not yes or not letters:
         _say_plan("redriven", plan, json=json, more=bool(letters))
         return 0
+    record(deed("dlq.redrive", letters, why))
     outcomes = _finish(desk.redrive(letters, _progress(len(letters))))
     refused = {str(one.id): why for one, why in outcomes.refused}
     gone = [str(one.id) for one in outcomes.gone]
@@ -118,22 +125,26 @@ def purge(
     ids: Ids = None,
     tenant: Tenants = None,
     run: Runs = None,
-    reason: Reasons = None,
+    letter_reason: Reasons = None,
     since: Since = None,
     until: Until = None,
     everything: Annotated[bool, typer.Option("--everything", help="All open letters.")] = False,
     yes: Yes = False,
+    reason: Reason = None,
     json: JsonOption = False,
 ) -> None:
     """Give open letters up for good. Their data is in no other place than the archive and the journals, if there."""
-    desk, selection = _desk(), _selection(ids, tenant, run, reason, since, until)
+    desk, selection = _desk(), _selection(ids, tenant, run, letter_reason, since, until)
     if selection == Selection() and not everything:
-        raise WrongUse("purge: say which letters (IDs, --tenant, --run, --reason, --since, --until) or --everything")
+        which = "IDs, --tenant, --run, --letter-reason, --since, --until"
+        raise WrongUse(f"purge: say which letters ({which}) or --everything")
+    why = _why("dlq purge", reason, needed=yes)
     letters = _open(desk, selection)
     plan = {"letters": len(letters), "by_reason": _by_reason(letters)}
     if not yes or not letters:
         _say_plan("purged", plan, json=json, more=bool(letters))
         return
+    record(deed("dlq.purge", letters, why))
     _finish(desk.purge(letters))
     if json:
         print_json({**plan, "purged": len(letters)})
@@ -152,21 +163,28 @@ def _selection(
     ids: list[str] | None,
     tenant: list[str] | None,
     run: list[str] | None,
-    reason: list[str] | None,
+    letter_reason: list[str] | None,
     since: str | None,
     until: str | None,
 ) -> Selection:
-    unknown = sorted(set(reason or ()) - set(REASONS))
+    unknown = sorted(set(letter_reason or ()) - set(REASONS))
     if unknown:
         raise WrongUse(f"no reason {unknown[0]!r}: there are {', '.join(REASONS)}")
     return Selection(
         frozenset(_ids(ids or [])),
         frozenset(tenant or ()),
         frozenset(run or ()),
-        frozenset(reason or ()),
+        frozenset(letter_reason or ()),
         moment_option("--since", since),
         moment_option("--until", until),
     )
+
+
+def _why(command: str, given: str | None, *, needed: bool) -> str:
+    """Why it is done; a letters' reason is none: who means only these letters would get all of them."""
+    if given in REASONS:
+        raise WrongUse(f"{command}: --letter-reason {given} takes the letters of this reason, --reason says why you do")
+    return reason_for(command, given) if needed else ""
 
 
 def _ids(texts: list[str]) -> list[LetterId]:
@@ -199,7 +217,7 @@ def _say_plan(done: str, plan: dict[str, Any], *, json: bool, more: bool) -> Non
     console.print(f"{plan['letters']} dead letters would be {done}{': ' + counts if counts else ''}", soft_wrap=True)
     for reason, count in plan.get("left", {}).items():
         console.print(
-            f"{count} {reason} stay: another try can't change them (name them by --reason {reason} or their ids)"
+            f"{count} {reason} stay: another try can't change them (name them by --letter-reason {reason} or their ids)"
         )
     if more:
         console.print("nothing was done: add --yes")

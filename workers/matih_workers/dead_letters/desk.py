@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from matih_kafka.idempotent import KafkaPublisher
+from matih_kafka.operator import operator
 from matih_kafka.reading import TopicReader, delete_before, topic_reader
 from matih_schemas.topics import Topic, catalogue
 from matih_workers.dead_letters.delivery import deliver
@@ -152,7 +151,8 @@ class Desk:
         return record.value if record is not None and (record.key or b"") == (key or b"") else None
 
     async def _settle(self, notes: Publisher, done: Iterable[Keyed], outcome: Outcome) -> None:
-        by = f"{getpass.getuser()}@{socket.gethostname()}"
+        who = operator()
+        by = f"{who.user}@{who.host}"
         await deliver(notes, [settlement(one, key, outcome, by) for one, key in done])
 
     @asynccontextmanager

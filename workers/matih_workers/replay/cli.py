@@ -12,6 +12,7 @@ import typer
 from matih_console.errors import CommandFailed, WrongUse
 from matih_console.output import JsonOption, print_json
 from matih_kafka.errors import InvalidSettings, KafkaError
+from matih_kafka.recording import Reason, Unrecorded, reason_for, record_if_there_is_kafka
 from matih_kafka.settings import kafka_settings
 from matih_schemas.errors import InvalidName
 from matih_workers.audit.errors import AuditError
@@ -25,7 +26,9 @@ from matih_workers.stores.protocol import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
+    from matih_kafka.admin_actions import Deed
     from matih_workers.replay.access import Access, Ends
+    from matih_workers.replay.deeds import Recorded
     from matih_workers.replay.session import Order
 
 T = TypeVar("T")
@@ -37,6 +40,7 @@ def replay(
         bool, typer.Option("--missing", help="Bring what the store has not seen by its positions: after a backup.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it. Without it, only what would be done is told.")] = False,
+    reason: Reason = None,
     tenant: Annotated[list[str] | None, typer.Option(help="Only this tenant's; may be repeated.")] = None,
     experiment: Annotated[
         list[str] | None, typer.Option(help="Only of this experiment, by name or id; may be repeated.")
@@ -68,6 +72,7 @@ def replay(
     offline: Annotated[
         bool, typer.Option("--offline", help="From the archive (--archive, MATIH_AUDIT_ARCHIVE) alone, without Kafka.")
     ] = False,
+    unrecorded: Unrecorded = False,
     json: JsonOption = False,
 ) -> int:
     """The events once more, into MATIH_STORE_URI: fills what is missing there, and touches nothing that is there.
@@ -75,26 +80,47 @@ def replay(
     Interrupted or killed, the same command goes on where it was.
     """
     selection = _selection(tenant, run, experiment, kind, since, until)
-    _check_use(full, missing, give_up, verify, against, selection, offline)
+    _check_use(full, missing, give_up, verify, against, selection, offline, unrecorded)
+    why = reason_for("replay --yes", reason) if yes else ""
     settle_interpreter()
+    from matih_workers.replay.deeds import deed
+
     if missing:
-        return _mend(_access(archive), rate, yes=yes, give_up=give_up, json=json)
-    access = _offline(archive) if offline else _access(archive)
+        access = _access(archive)
+        asked = deed("missing", selection, access.settings, why, archive=archive, give_up=give_up)
+        return _mend(access, rate, _recorded(asked) if yes else None, give_up=give_up, json=json)
+    ends: Ends
+    if offline:
+        archive = _place(archive)
+        ends = _offline(archive)
+    else:
+        ends = _access(archive)
     if verify and not full:
-        return _compare(access, against or "", json=json)
+        return _compare(ends, against or "", json=json)
     from matih_workers.replay.session import Order
 
     order = Order("full" if full else "fill", selection, name, restart, rate)
-    return _replay(access, order, against if yes else None, yes=yes, json=json)
+    asked = deed(order.mode, selection, ends.settings, why, archive=archive, offline=offline)
+    recorded = _recorded(asked, offline=offline, unrecorded=unrecorded) if yes else None
+    return _replay(ends, order, against if yes else None, recorded, json=json)
 
 
-def _replay(access: Ends, order: Order, against: str | None, *, yes: bool, json: bool) -> int:
-    """Does it, or tells what would be done; then compares, if there is something to compare with."""
+def _recorded(asked: Deed, *, offline: bool = False, unrecorded: bool = False) -> Recorded:
+    """Has the deed recorded; offline that may be left, as in all that works without Kafka."""
+    from matih_kafka.admin_actions import record
+
+    if offline:
+        return lambda: asyncio.to_thread(record_if_there_is_kafka, asked, unrecorded=unrecorded)
+    return lambda: record(kafka_settings(), asked)
+
+
+def _replay(access: Ends, order: Order, against: str | None, recorded: Recorded | None, *, json: bool) -> int:
+    """Does it if that is to be recorded, else tells what would be done; then compares with what there is to compare."""
     from matih_workers.replay.session import Session
 
     session = Session(access)
     with _bar(json) as begin:
-        report = _finish(session.run(order, begin) if yes else session.survey(order, begin))
+        report = _finish(session.survey(order, begin) if recorded is None else session.run(order, begin, recorded))
     if against:
         report["verify"] = _finish(_verify(access, against))
     _print(report, printing.replay, json=json)
@@ -107,12 +133,14 @@ def _compare(access: Ends, against: str, *, json: bool) -> int:
     return 1 if report["differences"] else 0
 
 
-def _mend(access: Access, rate: float | None, *, yes: bool, give_up: bool, json: bool) -> int:
+def _mend(access: Access, rate: float | None, recorded: Recorded | None, *, give_up: bool, json: bool) -> int:
+    """Brings what is missing if that is to be recorded, else says what is."""
     from matih_workers.replay.restoring import Restoring
 
     restoring = Restoring(access)
     with _bar(json) as begin:
-        report = _finish(restoring.mend(rate, begin, give_up=give_up) if yes else restoring.missing())
+        work = restoring.missing() if recorded is None else restoring.mend(rate, begin, recorded, give_up=give_up)
+        report = _finish(work)
     _print(report, printing.mending, json=json)
     return 1 if report.get("left") or report.get("former_left") else 0
 
@@ -132,14 +160,23 @@ async def _verify(access: Ends, against: str) -> dict[str, Any]:
 
 
 def _check_use(
-    full: bool, missing: bool, give_up: bool, verify: bool, against: str | None, selection: Selection, offline: bool
+    full: bool,
+    missing: bool,
+    give_up: bool,
+    verify: bool,
+    against: str | None,
+    selection: Selection,
+    offline: bool,
+    unrecorded: bool,
 ) -> None:
     if full and missing:
         raise WrongUse("replay: --full or --missing, not both")
     if missing and not selection.is_all:
         raise WrongUse("replay --missing: brings all that is missing; the filters are for replays without it")
     if missing and offline:
-        raise WrongUse("replay --missing: needs Kafka; without it fill: `matih replay --offline --yes`")
+        raise WrongUse("replay --missing: needs Kafka; without it fill: `matih replay --offline --yes --reason TEXT`")
+    if unrecorded and not offline:
+        raise WrongUse("replay --unrecorded: goes with --offline only; all else needs Kafka anyway")
     if give_up and not missing:
         raise WrongUse("replay --give-up: goes with --missing only")
     if verify and (missing or not selection.is_all):
@@ -179,15 +216,22 @@ def _access(archive: str | None) -> Access:
         return Access(kafka_settings(), settings, make_store(settings), find)
 
 
-def _offline(archive: str | None) -> Ends:
+def _place(archive: str | None) -> str:
+    """The archive's address: the one that is named, else the environment's."""
     from matih_workers.audit.options import settings_for
+
+    with _told_of(archive):
+        return settings_for(archive).audit_archive
+
+
+def _offline(archive: str) -> Ends:
     from matih_workers.audit.reading import ArchiveReader
     from matih_workers.audit.storage import open_storage
     from matih_workers.replay.offline import OfflineAccess
 
     with _told_of(archive):
-        settings, place = worker_settings(), settings_for(archive).audit_archive
-        reader, topic = ArchiveReader(open_storage(place)), kafka_settings().events_topic
+        settings, reader = worker_settings(), ArchiveReader(open_storage(archive))
+        topic = kafka_settings().events_topic
         return OfflineAccess(reader, topic, settings, make_store(settings), settings.worker_datadir / "replay")
 
 

@@ -42,7 +42,10 @@ def mending(report: dict[str, Any]) -> None:
     _say(f"{report['missing']} missing events were brought; {report['events']} were applied in all")
     _refused(report)
     if report["left"] or report["former_left"]:
-        _say("what is nowhere any more is told again until `matih replay --missing --give-up --yes` settles it as lost")
+        _say(
+            "what is nowhere any more is told again until `matih replay --missing --give-up --yes --reason TEXT` "
+            "settles it as lost"
+        )
 
 
 def verification(report: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from matih_kafka.progress import committed
+from matih_workers.replay.deeds import Recorded, unrecorded
 from matih_workers.replay.gaps import missing
 from matih_workers.replay.mending import Mending
 from matih_workers.replay.ranges import Ranges, text
@@ -40,13 +41,19 @@ class Restoring:
         return {"mode": "missing", "topic": source.topic.topic, **found.as_json(), "dry_run": True}
 
     async def mend(
-        self, rate: float | None, begin: Callable[[int], Callable[[int], None]], *, give_up: bool
+        self,
+        rate: float | None,
+        begin: Callable[[int], Callable[[int], None]],
+        recorded: Recorded = unrecorded,
+        *,
+        give_up: bool,
     ) -> dict[str, Any]:
         """Brings what is missing, and closes the gaps in the positions.
 
         Args:
             rate: events per second at most.
             begin: for the progress.
+            recorded: records the deed, if there is anything to be done.
             give_up: what is nowhere any more is settled as lost.
 
         Raises:
@@ -55,6 +62,8 @@ class Restoring:
         """
         async with self._access.source() as source:
             found = await self._missing(source)
+            if found:
+                await recorded()
             mending = Mending(self._access.store, self._access.settings, Rate(rate), source)
             told = begin(found.events)
             settled = await self._bring_former(source.topic, mending, found, told)

@@ -7,10 +7,10 @@ import hashlib
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from matih_schemas.errors import MatihError
 from matih_workers.replay.access import GROUP
+from matih_workers.replay.deeds import Recorded, address_of, unrecorded
 from matih_workers.replay.order import merged
 from matih_workers.replay.ranges import Ranges, common, count, text
 from matih_workers.replay.rate import Rate
@@ -94,8 +94,15 @@ class Session:
             "dry_run": True,
         }
 
-    async def run(self, order: Order, begin: Callable[[int], Callable[[int], None]]) -> dict[str, Any]:
+    async def run(
+        self, order: Order, begin: Callable[[int], Callable[[int], None]], recorded: Recorded = unrecorded
+    ) -> dict[str, Any]:
         """Replays; what was interrupted goes on if the order is the same.
+
+        Args:
+            order: what is asked for.
+            begin: for the progress.
+            recorded: records the deed, when it can begin; its event is behind those that are replayed.
 
         Raises:
             NotEmpty: a full replay, and the store has experiments.
@@ -104,6 +111,7 @@ class Session:
         """
         async with self._parts(order) as parts:
             await self._check_empty(order, parts)
+            await recorded()
             for part in parts:
                 await part.progress.save(_starts(part.wanted))
             chooser, told = Chooser(order.selection), begin(_total(parts))
@@ -177,8 +185,7 @@ class Session:
         """The replay's name; the same arguments on the same topic and store have the same."""
         if order.name is not None:
             return order.name
-        parts = urlsplit(self._access.settings.store_uri)
-        address = f"{parts.scheme}://{parts.hostname or ''}:{parts.port or ''}{parts.path}"
+        address = address_of(self._access.settings.store_uri)
         told = "\n".join((*topic, address, order.mode, order.selection.text()))
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 
