@@ -15,7 +15,10 @@ from tests.audit.test_recovery import KEY, TOPIC_ID, Killed, Mortal, read
 from tests.audit.test_verification import verified
 from tests.workers.journals import Entry, Producer
 
+from matih_kafka.reading import topic_reader
+from matih_kafka.settings import KafkaSettings
 from matih_schemas import codec
+from matih_schemas.admin_details import RUNS, names_in
 from matih_schemas.events import AdminAction, TrackingEvent
 from matih_workers.audit import erasing, policies
 from matih_workers.audit.access_log import ACCESS, accesses
@@ -244,6 +247,41 @@ def test_what_is_not_recorded_is_not_done(storage: LocalFolder, tmp_path: Path) 
         assert all(part in told for part in ("nothing was done", "Kafka at 127.0.0.1:1", "--unrecorded")), told
         assert (storage.read("log/checkpoint"), len(there(storage))) == (before, 2)
     assert report(tmp_path, *changes[0], "--unrecorded")["records"] == 2
+
+
+def test_each_deed_is_an_event_before_it_is_done(
+    storage: LocalFolder, tmp_path: Path, kafka: str, events_topic: str
+) -> None:
+    who, other = Producer(tenant="acme"), Producer(tenant="more")
+    written_for(storage, who, other)
+    os.environ |= {"KAFKA_BOOTSTRAP_SERVERS": kafka, "MATIH_EVENTS_TOPIC": events_topic}
+    hold = report(tmp_path, "hold", "--run", who.run_id, "--reason", "lawsuit 7")["id"]
+    command(tmp_path, "erase", "--run", who.run_id, *WHY, "--yes", code=1)
+    report(tmp_path, "release", hold, *WHY)
+    report(tmp_path, "erase", "--run", who.run_id, *WHY)
+    report(tmp_path, "erase", "--run", who.run_id, *WHY, "--yes")
+    report(tmp_path, "retain", "--tenant", "more", "--days", "30", *WHY)
+    report(tmp_path, "expire")
+    for _ in range(2):
+        report(tmp_path, "expire", "--yes")
+    told = [
+        (event.tenant_id, event.payload.action, event.payload.reason, names_in(event.payload.details, RUNS))
+        for event in asyncio.run(events_on(kafka, events_topic))
+    ]
+    runs = frozenset([who.run_id])
+    assert sorted(told) == [
+        ("acme", "audit.erase", "request 12", runs),
+        ("matih.deployment", "audit.hold", "lawsuit 7", runs),
+        ("matih.deployment", "audit.release", "request 12", runs),
+        ("more", "audit.expire", "retention: more: 30 days", frozenset()),
+        ("more", "audit.retain", "request 12", frozenset()),
+    ]
+
+
+async def events_on(brokers: str, topic: str) -> list[Any]:
+    settings = KafkaSettings(bootstrap_servers=brokers, MATIH_EVENTS_TOPIC=topic)
+    async with topic_reader(settings) as reader:
+        return [codec.decode(record.value) async for record in reader.scan(topic)]
 
 
 def test_each_reading_is_noted(storage: LocalFolder, tmp_path: Path) -> None:
