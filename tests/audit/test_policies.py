@@ -23,6 +23,7 @@ from matih_schemas.events import AdminAction, TrackingEvent
 from matih_workers.audit import erasing, policies
 from matih_workers.audit.access_log import ACCESS, accesses
 from matih_workers.audit.entries import Statement, encode
+from matih_workers.audit.errors import Damaged
 from matih_workers.audit.log import LogWriter
 from matih_workers.audit.policies import DAY_MS, Hold, Policies
 from matih_workers.audit.storage import LocalFolder
@@ -205,6 +206,12 @@ def test_a_hold_covers_what_it_names(stated: list[tuple[str | None, str | None]]
         ]
     )
     assert left.as_json() == {"retentions": {}, "holds": []}
+
+
+@pytest.mark.parametrize("body", [{}, {"id": "a"}, {"id": "a", "tenant": "acme", "run": None, "reason": "x"}])
+def test_a_hold_that_nobody_understands_lets_nothing_go(body: dict[str, Any]) -> None:
+    with pytest.raises(Damaged, match="hold in the log"):
+        policies.policies_of([encode(Statement(policies.HOLD, body))])
 
 
 def test_wrong_use_changes_nothing(storage: LocalFolder, tmp_path: Path) -> None:

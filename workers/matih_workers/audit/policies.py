@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from matih_workers.audit.entries import STATEMENT, Statement, decode
+from matih_workers.audit.errors import Damaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,12 +113,15 @@ def policies_of(entries: Iterable[bytes]) -> Policies:
     """What is in force behind all these entries of a log.
 
     Raises:
-        Damaged: a statement can't be read.
+        Damaged: a statement can't be read: better to erase nothing than what is under a hold that nobody understands.
     """
     found = Policies()
     for encoded in entries:
         if encoded[0] == STATEMENT:
             entry = decode(encoded)
             assert isinstance(entry, Statement)
-            found.take(entry)
+            try:
+                found.take(entry)
+            except (KeyError, TypeError, ValueError) as error:
+                raise Damaged(f"a {entry.type} in the log can't be read ({error!r}): upgrade this release") from error
     return found
