@@ -1,7 +1,8 @@
 """Kafka -> MLflow: metrics a second through one worker, beside MLflow's own log_batch(1000) and, on PostgreSQL, COPY.
 
 Each measurement takes its turn on the same machine; the medians of the ratios of three rounds decide. The floor is
-COPY of as many rows straight into the table `metrics`, on two connections, without handling of conflicts.
+COPY of as many rows straight into the table `metrics`, on two connections, without handling of conflicts. `again` is
+the same events once more, by a new consumer group, onto the store that has them.
 """
 
 from __future__ import annotations
@@ -41,18 +42,21 @@ WAIT_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: a store, how many runs of how many points, and the bars for the ratios to peer and floor."""
+    """What is measured: a store, how many runs of how many points, and the bars: for the ratios to peer and floor, and
+    for the metrics a second of events that the store has.
+    """
 
     name: str
     runs: int
     points: int
     bar: float
     floor_bar: float | None = None
+    again_bar: int | None = None
 
 
 CASES = (
-    Case("PostgreSQL", 1, 300_000, 5.0, 0.5),
-    Case("PostgreSQL", 50, 1_000_000, 5.0, 0.5),
+    Case("PostgreSQL", 1, 300_000, 5.0, 0.5, 100_000),
+    Case("PostgreSQL", 50, 1_000_000, 5.0, 0.5, 100_000),
     Case("SQLite", 1, 300_000, 6.0),
     Case("SQLite", 50, 300_000, 6.0),
     Case("HTTP", 1, 60_000, 0.9),
@@ -177,11 +181,13 @@ def _copy(address: str, runs: list[str], points: int, base: int) -> None:
 
 def measure(brokers: str, uri: str, case: Case) -> None:
     """Prints the medians of one case."""
-    ours, peers, floors = [], [], []
+    ours, peers, floors, again = [], [], [], []
     for _ in range(ROUNDS):
         settings, points = fill_topic(brokers, case)
         ours.append(points / seconds_of_worker(settings, uri, points))
         peers.append(PEER_POINTS / seconds_of_peer(uri))
+        if case.again_bar:
+            again.append(points / seconds_of_worker(settings, uri, points, group="again"))
         floors.append(points / seconds_of_floor(uri, points) if case.floor_bar else math.nan)
     ratio = statistics.median(our / peer for our, peer in zip(ours, peers, strict=True))
     text = (
@@ -191,6 +197,8 @@ def measure(brokers: str, uri: str, case: Case) -> None:
     if case.floor_bar:
         share = statistics.median(our / floor for our, floor in zip(ours, floors, strict=True))
         text += f"   COPY {statistics.median(floors):>8,.0f}   {share:4.2f} of it (bar {case.floor_bar})"
+    if again:
+        text += f"   again {statistics.median(again):>8,.0f} metrics/s (bar {case.again_bar:,})"
     print(text, flush=True)
 
 

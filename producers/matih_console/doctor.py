@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
 
 from matih_console import checks
 from matih_console.output import JsonOption, console, print_json
@@ -16,9 +18,12 @@ if TYPE_CHECKING:
 _COLOURS: Final = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
 
 
-def doctor(json: JsonOption = False) -> int:
+def doctor(
+    json: JsonOption = False,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one check may take.")] = checks.SECONDS,
+) -> int:
     """Check every setting and connection of this environment, and say how to mend what is wrong."""
-    found = checks.run(checks.load())
+    found = checks.run(checks.load(), timeout)
     failed = [name for name, finding in found.items() if finding.state == "failed"]
     if json:
         print_json({"ok": not failed, "checks": {name: asdict(finding) for name, finding in found.items()}})

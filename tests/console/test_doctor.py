@@ -51,12 +51,12 @@ NAMES = [
 
 def doctor(code: int, **environment: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "matih_console.main", "doctor", "--json"],
+        [sys.executable, "-m", "matih_console.main", "doctor", "--json", "--timeout", "60"],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     report = json.loads(done.stdout)

@@ -272,6 +272,7 @@ def test_a_killed_supervisor_takes_all_with_it_and_up_starts_again_with_all_data
     assert all("before the supervisor's death" in found for found in Data(again).read())
 
 
+@pytest.mark.soak
 def test_kill_of_everything_at_once_loses_nothing_and_a_stale_pid_file_stops_nobody(system, parts):
     Data(parts).write("before the end of all")
     for process in processes(system):

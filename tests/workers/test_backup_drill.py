@@ -87,6 +87,7 @@ def views(uri: str, who: list[Producer]) -> list[Any]:
     return runs + [{key: value for key, value in one.items() if not key.startswith("matih.")} for one in stored]
 
 
+@pytest.mark.soak
 def test_a_database_put_back_to_yesterday(
     postgres_pipe: Pipe, local_system: LocalSystem, tmp_path: Path, postgres: str
 ) -> None:

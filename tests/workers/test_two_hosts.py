@@ -51,6 +51,7 @@ def hosts(local_system: LocalSystem, worker: Pipe, tmp_path: Path) -> Iterator[t
             host.close()
 
 
+@pytest.mark.soak
 def test_a_host_that_is_gone_for_good(worker: Pipe, hosts: tuple[Host, Host]) -> None:
     gone, other = hosts
     gone.kill()
