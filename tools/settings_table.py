@@ -13,6 +13,7 @@ from matih_api.auth.settings import AuthSettings
 from matih_api.guard.settings import LimitSettings, QuotaSettings
 from matih_api.settings import ApiSettings
 from matih_kafka.gateway.settings import GatewaySettings
+from matih_kafka.registry.settings import RegistrySettings
 from matih_kafka.settings import KafkaSettings
 from matih_tracking.settings import Settings
 from matih_tracking.spool import SpoolSettings
@@ -95,6 +96,9 @@ def page() -> str:
         "The spool (training processes and shippers)": by_docstring(SpoolSettings, SpoolSettings._field_defaults),
         "The event gateway, instead of Kafka (training processes, shippers)": by_pydantic(GatewaySettings),
         "Kafka (shippers, workers, `matih topics`)": by_pydantic(KafkaSettings),
+        "The schema registry, for Confluent's framing (all that write or read the topic)": by_pydantic(
+            RegistrySettings
+        ),
         "The worker": by_pydantic(WorkerSettings),
         "The archive (`matih audit`)": by_pydantic(AuditSettings),
         "The API": by_pydantic(ApiSettings),

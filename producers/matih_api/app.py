@@ -27,6 +27,7 @@ from matih_api.guard.stack import guarded
 from matih_api.identify import Identify
 from matih_api.objects import Objects
 from matih_api.pending.pendings import Pendings
+from matih_api.pending.reframed import ReframedFollower
 from matih_api.publishing import EventPublisher
 from matih_api.reads import Reads
 from matih_api.routes import events as gateway
@@ -36,6 +37,7 @@ from matih_api.services import Services
 from matih_api.settings import ApiSettings, api_settings
 from matih_api.writes import Writes
 from matih_kafka.following import TopicFollowing
+from matih_kafka.framing import environment_ids, framer
 from matih_kafka.idempotent import KafkaPublisher
 from matih_kafka.settings import KafkaSettings, kafka_settings
 from matih_schemas.event_batch import BATCH_MAX_BYTES, CONTENT_TYPE, PATH
@@ -119,8 +121,9 @@ async def services_of(
     """Everything that requests need, connected for the time of the block as far as it can be."""
     topic = catalogue(kafka.events_topic, kafka.events_partitions)[0]
     pendings = Pendings(settings.pending_bytes, settings.read_timeout + GRACE_SECONDS)
-    following = TopicFollowing(kafka, topic, settings.worker_group, pendings, settings.idempotency_window)
-    events = EventPublisher(KafkaPublisher(kafka, topic, client_id="matih-api"), settings.kafka_timeout)
+    follower = ReframedFollower(pendings, environment_ids())
+    following = TopicFollowing(kafka, topic, settings.worker_group, follower, settings.idempotency_window)
+    events = EventPublisher(KafkaPublisher(kafka, topic, client_id="matih-api"), settings.kafka_timeout, framer(kafka))
     reads = Reads(open_reader(settings.tracking_uri, settings.read_timeout))
     objects = Objects(reads, following, pendings)
     task = asyncio.create_task(following.run())

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Final
 
 from matih_api.auth.principal import Role
 from matih_api.problems import FieldError, Problem, forbidden, invalid
-from matih_kafka.publisher import Record
+from matih_kafka.framing import SINGLE_OBJECT
 from matih_schemas import codec
 from matih_schemas.errors import InvalidEvent
 from matih_schemas.event_batch import EVENT_MAX_BYTES, MalformedBatch, unpack
 from matih_schemas.events import AdminAction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matih_api.auth.principal import Principal
+    from matih_kafka.publisher import Record
     from matih_schemas.events import TrackingEvent
+
+    Header = tuple[str, bytes]
+    RecordOf = Callable[[TrackingEvent, Sequence[Header]], Record]
 
 TENANT_CHECKED: Final = "matih.tenant_checked"
 """The header that says for which tenant a gateway has let an event in."""
@@ -46,6 +50,7 @@ def accept(
     principal: Principal,
     more: Sequence[tuple[str, bytes]] = (),
     max_event_bytes: int = EVENT_MAX_BYTES,
+    record_of: RecordOf = SINGLE_OBJECT.record,
 ) -> Batch:
     """All events of a body, ready to be published; or none of them.
 
@@ -56,6 +61,7 @@ def accept(
         principal: who sends them; stands in each as `actor`, whatever stood there.
         more: further headers of each record.
         max_event_bytes: of one event.
+        record_of: makes a record of an event and further headers, framed as the topic is.
 
     Raises:
         Problem: 422, some can't be read; 413, one is too large; 403, one is of a tenant that the principal may
@@ -69,7 +75,7 @@ def accept(
         volume = batch.volumes.setdefault(event.tenant_id, Volume())
         volume.events += 1
         volume.bytes += size
-        batch.records.append(_stamped(event, principal.actor, more))
+        batch.records.append(record_of(*_stamped(event, principal.actor, more)))
     return batch
 
 
@@ -142,10 +148,8 @@ def _writable(principal: Principal) -> list[str]:
     return sorted(tenant for tenant, role in principal.grants.items() if role >= Role.WRITER)
 
 
-def _stamped(event: TrackingEvent, actor: str, more: Sequence[tuple[str, bytes]]) -> Record:
-    stamped = replace(event, actor=actor)
-    checked = (TENANT_CHECKED, event.tenant_id.encode())
-    return Record(codec.event_key(stamped), codec.encode(stamped), (*codec.headers(stamped), checked, *more))
+def _stamped(event: TrackingEvent, actor: str, more: Sequence[Header]) -> tuple[TrackingEvent, list[Header]]:
+    return replace(event, actor=actor), [(TENANT_CHECKED, event.tenant_id.encode()), *more]
 
 
 def _too_large(index: int, size: int, max_bytes: int) -> Problem:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from matih_api.problems import FieldError, Problem, unavailable
 from matih_kafka.errors import BrokerUnavailable, KafkaError, RecordRejected
-from matih_kafka.publisher import Record
-from matih_schemas import codec
+from matih_kafka.framing import SINGLE_OBJECT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matih_kafka.publisher import Publisher
+    from matih_kafka.framing import EventFramer
+    from matih_kafka.publisher import Publisher, Record
     from matih_schemas.events import TrackingEvent
 
 logger = logging.getLogger(__name__)
@@ -26,11 +26,6 @@ PAUSE_SECONDS: Final = 0.5
 RETRY_AFTER: Final = 2
 
 
-def record_of(event: TrackingEvent, more: Sequence[tuple[str, bytes]] = ()) -> Record:
-    """The record of an event, with further headers."""
-    return Record(codec.event_key(event), codec.encode(event), (*codec.headers(event), *more))
-
-
 class EventPublisher:
     """Publishes for many requests at once, over one connection that it keeps up by itself.
 
@@ -38,14 +33,16 @@ class EventPublisher:
     same, where the broker's answer was lost: whoever repeats it has to send the same ids.
     """
 
-    def __init__(self, publisher: Publisher, patience: float = 2.0) -> None:
+    def __init__(self, publisher: Publisher, patience: float = 2.0, framer: EventFramer = SINGLE_OBJECT) -> None:
         """Connects with `start`.
 
         Args:
             publisher: what carries the records.
             patience: seconds that a request waits for Kafka; after that it is refused, and so is every other until
                 there is a new connection.
+            framer: makes records of events.
         """
+        self._framer = framer
         self._publisher = publisher
         self._patience = patience
         self._problem: str | None = "not connected yet"
@@ -70,6 +67,16 @@ class EventPublisher:
             with suppress(asyncio.CancelledError):
                 await self._connecting
         await self._publisher.close()
+
+    def record(self, event: TrackingEvent, more: Sequence[tuple[str, bytes]] = ()) -> Record:
+        """The record of an event, with further headers.
+
+        Raises:
+            Problem: 503, none can be made yet, for want of the schema registry.
+        """
+        if not self._framer.is_ready:
+            self.refuse_while_broken()
+        return self._framer.record(event, more)
 
     async def publish(self, records: Sequence[Record]) -> None:
         """Returns once all in-sync replicas have all of the records.
@@ -124,6 +131,7 @@ class EventPublisher:
     async def _connect(self) -> None:
         while True:
             try:
+                await self._framer.connect()
                 await self._publisher.connect()
                 break
             except KafkaError as error:

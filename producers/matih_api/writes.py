@@ -10,7 +10,6 @@ from weakref import WeakValueDictionary
 from matih_api.guard.traces import publishing, trace_headers
 from matih_api.pending.pendings import ORIGIN
 from matih_api.problems import invalid, unavailable
-from matih_api.publishing import record_of
 from matih_schemas import tags
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class Writes:
         """The request's key stands on its last record: once that is there, all are."""
         last, more = len(events) - 1, (_ORIGIN, *trace_headers())
         return [
-            record_of(event, (*more, author.key.header()) if author.key and index == last else more)
+            self._publisher.record(event, (*more, author.key.header()) if author.key and index == last else more)
             for index, event in enumerate(events)
         ]
 

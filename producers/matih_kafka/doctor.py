@@ -9,10 +9,14 @@ from urllib.parse import urlsplit
 
 from matih_console.checks import Finding
 from matih_kafka.admin import check_reachable, check_topics
-from matih_kafka.errors import BrokerUnavailable, InvalidSettings
+from matih_kafka.errors import BrokerUnavailable, InvalidSettings, RegistryUnavailable
 from matih_kafka.gateway.address import gateway_url
 from matih_kafka.gateway.publisher import check_gateway
 from matih_kafka.gateway.settings import GatewaySettings, gateway_settings
+from matih_kafka.registry.client import RegistryClient
+from matih_kafka.registry.schema_ids import subject_of
+from matih_kafka.registry.settings import required_settings
+from matih_kafka.registry.subjects import check
 from matih_kafka.settings import kafka_settings
 from matih_schemas.errors import InvalidName
 from matih_schemas.topics import catalogue
@@ -27,7 +31,9 @@ def checks() -> Mapping[str, Check]:
     """Settings, brokers, topics; or the event gateway, where that is what events go to."""
     if gateway_url(os.environ) is not None:
         return {"event gateway": _gateway}
-    return {"Kafka settings": _settings, "Kafka": _reachable, "topics": _topics}
+    found = {"Kafka settings": _settings, "Kafka": _reachable, "topics": _topics}
+    registry = os.environ.get("SCHEMA_REGISTRY_URL") or os.environ.get("MATIH_EVENTS_FRAMING") == "confluent"
+    return {**found, "schema registry": _registry} if registry else found
 
 
 def _gateway() -> Finding:
@@ -65,6 +71,23 @@ def _settings() -> Finding:
     if settings.security_protocol == "SASL_PLAINTEXT":
         return Finding("warning", where, "the password goes unencrypted: use SASL_SSL")
     return Finding("ok", where)
+
+
+def _registry() -> Finding:
+    """Whether it answers; and, if the topic's framing needs it, whether it has what the catalogue wants."""
+    settings = kafka_settings()
+    wanted = catalogue(settings.events_topic, settings.events_partitions, settings.framing)
+    try:
+        client = RegistryClient(required_settings())
+        differences = check(client, wanted)
+        client.versions(subject_of(settings.events_topic))
+    except InvalidSettings as error:
+        return Finding("failed", str(error), "change that variable: docs/settings.md lists all of them")
+    except RegistryUnavailable as error:
+        return Finding("warning", str(error), "what was learnt before is kept, and goes on; new ids have to wait")
+    if differences:
+        return Finding("failed", "; ".join(map(str, differences)), "`matih topics create` registers the schema")
+    return Finding("ok", f"{client.url} answers")
 
 
 def _reachable() -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from matih_kafka.errors import InvalidSettings
 
@@ -27,6 +28,27 @@ def secret_in(file: Path) -> str:
         return file.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise InvalidSettings(f"can't read the secret in {file}: {error.strerror}") from error
+
+
+def base_url(url: str, example: str, secret_place: str) -> str:
+    """A server's base URL without the slash at its end.
+
+    Args:
+        url: as it was given.
+        example: one that can be.
+        secret_place: where the secret goes that may not stand in the URL, as it would be shown.
+
+    Raises:
+        ValueError: it is none; the message does not have it.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"use a base URL, such as {example}")
+    if parts.port == 0:
+        raise ValueError("use a port from 1 to 65535")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError(f"use a URL without user, query and fragment; {secret_place}")
+    return url.strip().rstrip("/")
 
 
 def _complaint(item: Any, prefix: str) -> str:

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from matih_kafka.environment import invalid_settings, secret_in
 from matih_kafka.errors import InvalidSettings
-from matih_schemas.topics import EVENTS_TOPIC, PARTITIONS
+from matih_schemas.topics import EVENTS_TOPIC, PARTITIONS, Framing
 
 
 class KafkaSettings(BaseSettings):
@@ -31,6 +31,8 @@ class KafkaSettings(BaseSettings):
         ssl_key_password_file: the file that holds it.
         events_topic: the topic of the tracking events.
         events_partitions: how many partitions it has; for another number make another topic.
+        events_framing: how its records name their schema: `single-object` (Avro's own encoding) or `confluent` (the ids
+            of the registry in SCHEMA_REGISTRY_URL), for consumers that expect that. Our own readers take both.
     """
 
     model_config = SettingsConfigDict(
@@ -51,11 +53,20 @@ class KafkaSettings(BaseSettings):
     events_topic: str = Field(default=EVENTS_TOPIC, validation_alias="MATIH_EVENTS_TOPIC")
     events_partitions: int = Field(default=PARTITIONS, ge=1, le=10_000, validation_alias="MATIH_EVENTS_PARTITIONS")
 
+    events_framing: Literal["single-object", "confluent"] = Field(
+        default="single-object", validation_alias="MATIH_EVENTS_FRAMING"
+    )
+
     @model_validator(mode="after")
     def _sasl_has_a_user(self) -> KafkaSettings:
         if self.security_protocol.startswith("SASL") and not self.sasl_username:
             raise ValueError(f"KAFKA_SECURITY_PROTOCOL is {self.security_protocol}: set KAFKA_SASL_USERNAME too")
         return self
+
+    @property
+    def framing(self) -> Framing:
+        """The topic's framing."""
+        return Framing(self.events_framing)
 
     @property
     def principal(self) -> str:

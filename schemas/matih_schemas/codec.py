@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cache
@@ -23,8 +24,16 @@ CONFLUENT: Final = b"\x00"
 """Confluent wire format's marker; the registry's schema id (4 bytes, big endian) follows."""
 
 CONTENT_TYPE: Final = "application/avro"
-SchemaOf = Callable[[int], schema.Schema]
-"""Gives the schema of a registry's id; raises `NewerSchema` if nobody knows it."""
+DATA_SCHEMA: Final = "ce_dataschema"
+"""The header that says a Confluent value's schema by its fingerprint: CloudEvents' `dataschema`, a URI."""
+_FINGERPRINT_URN: Final = "urn:avro:crc-64-avro:"
+
+FingerprintOf = Callable[[int], bytes]
+"""Gives the fingerprint (`schema.rabin`) of a registry's schema id; raises `NewerSchema` if nobody knows the id."""
+
+Headers = Iterable[tuple[str, bytes]]
+Reframe = Callable[[bytes, Headers], bytes]
+"""Gives a record's value, with its headers, in single-object encoding; see `as_single_object`."""
 
 _BY_NAME: Final = {f"{schema.NAMESPACE}.{payload.__name__}": payload for payload in PAYLOADS}
 _BRANCH: Final = {payload: name for name, payload in _BY_NAME.items()}
@@ -47,14 +56,14 @@ def encode(event: TrackingEvent, schema_id: int | None = None) -> bytes:
     return out.getvalue()
 
 
-def decode(value: bytes, schema_of: SchemaOf | None = None) -> TrackingEvent:
-    """The event in a record's value, of either framing and any released schema.
+def decode(value: bytes) -> TrackingEvent:
+    """The event in a record's value, of any released schema; in Confluent's framing see `as_single_object` first.
 
     Raises:
         NewerSchema: its schema is not known here.
         InvalidEvent: the bytes are no event, or one that contradicts itself.
     """
-    writer, start = _writer_schema(value, schema_of)
+    writer, start = _writer_schema(value)
     source = io.BytesIO(value)
     source.seek(start)
     try:
@@ -99,20 +108,51 @@ def _own_header() -> bytes:
     return SINGLE_OBJECT + schema.rabin(schema.current())
 
 
-def _writer_schema(value: bytes, schema_of: SchemaOf | None) -> tuple[schema.Schema, int]:
+def as_single_object(value: bytes, headers: Headers = (), fingerprint_of: FingerprintOf | None = None) -> bytes:
+    """The same value in single-object encoding, which is all that `decode` knows; one that is so stays as it is.
+
+    Args:
+        value: a record's.
+        headers: the record's. Where they say the schema, as our own producers' do, no registry is asked.
+        fingerprint_of: knows a registry's ids.
+
+    Raises:
+        NewerSchema: nobody knows the schema of its id.
+    """
+    if value[:1] != CONFLUENT or len(value) < 5:
+        return value
+    fingerprint = _told(headers)
+    if fingerprint is None:
+        schema_id: int = struct.unpack(">I", value[1:5])[0]
+        if fingerprint_of is None:
+            raise NewerSchema(
+                f"schema id {schema_id} of a registry, not known here: set SCHEMA_REGISTRY_URL for this reader to one "
+                "that has it, then redrive"
+            )
+        fingerprint = fingerprint_of(schema_id)
+    return SINGLE_OBJECT + fingerprint + value[5:]
+
+
+def data_schema() -> tuple[str, bytes]:
+    """The header that goes with a value in Confluent's framing."""
+    return DATA_SCHEMA, (_FINGERPRINT_URN + schema.rabin(schema.current()).hex()).encode()
+
+
+def _told(headers: Headers) -> bytes | None:
+    """The fingerprint in a record's headers; None if there is none."""
+    told = (dict(headers).get(DATA_SCHEMA) or b"").decode("ascii", "replace")
+    digits = told.removeprefix(_FINGERPRINT_URN)
+    return bytes.fromhex(digits) if told != digits and re.fullmatch("[0-9a-f]{16}", digits) else None
+
+
+def _writer_schema(value: bytes) -> tuple[schema.Schema, int]:
     """The schema the value was written with, and where its body begins."""
     if value[:2] == SINGLE_OBJECT and len(value) >= 10:
         known = schema.known().get(value[2:10])
         if known is None:
             raise NewerSchema(f"schema with fingerprint {value[2:10].hex()}: upgrade this reader, then redrive")
         return known, 10
-    if value[:1] == CONFLUENT and len(value) >= 5:
-        schema_id: int = struct.unpack(">I", value[1:5])[0]
-        if schema_of is None:
-            raise NewerSchema(
-                f"registry's schema id {schema_id}: set SCHEMA_REGISTRY_URL for this reader, then redrive"
-            )
-        return schema_of(schema_id), 5
+    as_single_object(value)  # says what is to be done about Confluent's framing
     raise InvalidEvent("malformed", f"{len(value)} bytes beginning {value[:8].hex()!r}: neither of the two framings")
 
 

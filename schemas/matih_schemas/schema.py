@@ -7,12 +7,20 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+from fastavro.schema import (
+    SchemaParseException,
+    UnknownType,
+    fingerprint,
+    parse_schema,
+    to_parsing_canonical_form,
+)
 
 Schema = dict[str, Any]
 
 NAME: Final = "tracking_event.avsc"
 NAMESPACE: Final = "ai.matih.tracking"
+_NO_SCHEMA: Final = (SchemaParseException, UnknownType, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What fastavro raises on a text that is no schema."""
 
 
 def load(text: str) -> Schema:
@@ -28,10 +36,23 @@ def rabin(schema: Schema) -> bytes:
     return bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
 
 
+def fingerprint_of(text: str) -> bytes | None:
+    """The fingerprint of a schema's JSON text; None if it is no record's, or no schema at all."""
+    try:
+        return rabin(load(text))
+    except _NO_SCHEMA:
+        return None
+
+
+def text() -> str:
+    """The schema this release writes and reads with, as its file has it: for consumers and registries."""
+    return (files("matih_schemas") / "avsc" / NAME).read_text(encoding="utf-8")
+
+
 @cache
 def current() -> Schema:
-    """The schema this release writes and reads with."""
-    return load((files("matih_schemas") / "avsc" / NAME).read_text(encoding="utf-8"))
+    """The schema this release writes and reads with, parsed."""
+    return load(text())
 
 
 @cache

@@ -69,12 +69,15 @@ def dead_letter_names(names: Iterable[str]) -> frozenset[str]:
     return known & {dead_letter_name(name) for name in known}
 
 
-def catalogue(events_topic: str = EVENTS_TOPIC, partitions: int = PARTITIONS) -> tuple[Topic, ...]:
+def catalogue(
+    events_topic: str = EVENTS_TOPIC, partitions: int = PARTITIONS, framing: Framing = Framing.SINGLE_OBJECT
+) -> tuple[Topic, ...]:
     """The topics of one deployment: the events and their dead letters.
 
     Args:
         events_topic: its name.
         partitions: how many it has; another number needs another name, for a run's partition hangs on it.
+        framing: of the events. A dead letter keeps the value that it came with, in whatever framing.
 
     Raises:
         InvalidName: Kafka would refuse the name.
@@ -93,6 +96,7 @@ def catalogue(events_topic: str = EVENTS_TOPIC, partitions: int = PARTITIONS) ->
             events_topic,
             "tracking",
             partitions,
+            framing=framing,
             dead_letters=dead_letters,
             config={"message.timestamp.type": "LogAppendTime"},
         ),

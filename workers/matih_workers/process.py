@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from matih_kafka.errors import BrokerUnavailable
+from matih_kafka.framing import environment_ids, framer, reframer
 from matih_kafka.idempotent import KafkaPublisher
 from matih_kafka.topic_ids import topic_id
 from matih_schemas.errors import MatihError
@@ -17,6 +18,7 @@ from matih_workers import faust_types
 from matih_workers.attempts import Attempts, open_slot
 from matih_workers.backoff import Backoff
 from matih_workers.dead_letters import DeadLetters
+from matih_workers.framing import waited_for
 from matih_workers.health import Health
 from matih_workers.ingest import Ingest
 from matih_workers.positions import Source
@@ -75,7 +77,8 @@ class WorkerProcess:
             lambda: faust_types.lag(self._app, self._topic.name) if self._app else None,
             settings.worker_dead_letter_share,
         )
-        reader = partial(read, tenants=settings.worker_tenants)
+        self._framer, self._reframe = framer(kafka), reframer(environment_ids())
+        reader = partial(read, tenants=settings.worker_tenants, reframe=waited_for(self._reframe))
         self._ingest = Ingest(self._store, self._dead_letters, self._attempts, self.health, settings, reader)
         self._reaping: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -158,7 +161,8 @@ class WorkerProcess:
             await self._stopping.wait()
             return
         group, silence = f"{self._settings.worker_group}-reaper", self._settings.reaper_silence
-        await Reaper(self._kafka, self._topic, group, silence, self.health.metrics.reaped_runs.inc).run()
+        count = self.health.metrics.reaped_runs.inc
+        await Reaper(self._kafka, self._topic, group, silence, self._framer, self._reframe, count).run()
 
     async def _source(self) -> Source | None:
         """The topic's ids; None, and told, if the broker does not tell them."""

@@ -12,6 +12,7 @@ from matih_workers.dead_letters import headers
 from matih_workers.operations import operations
 
 if TYPE_CHECKING:
+    from matih_schemas.codec import Reframe
     from matih_workers.changes import Change
 
 _SHOWN_MAX: Final = 120
@@ -53,23 +54,24 @@ class Read:
     invalid: InvalidEvent | None = None
 
 
-def read(record: Received, tenants: frozenset[str] = frozenset()) -> Read:
+def read(record: Received, tenants: frozenset[str] = frozenset(), reframe: Reframe = codec.as_single_object) -> Read:
     """What the record asks for.
 
     Args:
         record: as it came.
         tenants: those that may write to the topic; empty for all.
+        reframe: reads both framings. What it raises but for `InvalidEvent` passes.
     """
     try:
-        return Read(record, _change(record, tenants))
+        return Read(record, _change(record, tenants, reframe))
     except InvalidEvent as error:
         return Read(record, invalid=error)
 
 
-def _change(record: Received, tenants: frozenset[str]) -> Change | None:
+def _change(record: Received, tenants: frozenset[str], reframe: Reframe) -> Change | None:
     if record.value is None:
         raise InvalidEvent("malformed", "the record has no value")
-    event = codec.decode(record.value)
+    event = codec.decode(reframe(record.value, record.headers))
     key = codec.event_key(event)
     if key != record.key:
         found = "none" if record.key is None else repr(record.key[:_SHOWN_MAX])

@@ -68,7 +68,13 @@ async def send_events(
         plain = await asyncio.to_thread(decompressed, body, content_encoding, BATCH_MAX_BYTES)
         room.resize(len(plain))
         principal = request.state.principal
-        batch = await asyncio.to_thread(accept, plain, principal, max_event_bytes=admission.max_event_bytes)
+        batch = await asyncio.to_thread(
+            accept,
+            plain,
+            principal,
+            max_event_bytes=admission.max_event_bytes,
+            record_of=services.events.record,
+        )
         admission.admit(batch)
         await services.events.publish(batch.records)
     return Accepted(accepted=len(batch.records))

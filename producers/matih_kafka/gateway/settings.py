@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from matih_kafka.environment import invalid_settings, secret_in
+from matih_kafka.environment import base_url, invalid_settings, secret_in
 from matih_kafka.errors import InvalidSettings
 
 TOKEN_MAX: Final = 16_384
@@ -36,14 +35,7 @@ class GatewaySettings(BaseSettings):
     @field_validator("url")
     @classmethod
     def _is_a_base_url(cls, url: str) -> str:
-        parts = urlsplit(url.strip())
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("use the API's base URL, such as https://tracking.example.com")
-        if parts.port == 0:
-            raise ValueError("use a port from 1 to 65535")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("use a URL without user, query and fragment; the token goes into MATIH_API_TOKEN")
-        return url.strip().rstrip("/")
+        return base_url(url, "https://tracking.example.com", "the token goes into MATIH_API_TOKEN")
 
     def current_token(self) -> str:
         """The token as it is now; empty for none.

@@ -10,6 +10,7 @@ from matih_tracking.target import Target, target
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from matih_kafka.framing import EventFramer
     from matih_kafka.publisher import Publisher
 
 
@@ -19,11 +20,13 @@ class Carrier(NamedTuple):
     Attributes:
         target: where it goes.
         publisher: makes what carries records; to be called within an event loop.
+        framer: makes records of events for it.
         check: returns if records could be carried now. Raises `BrokerUnavailable` or `InvalidSettings`.
     """
 
     target: Target
     publisher: Callable[[], Publisher]
+    framer: EventFramer
     check: Callable[[], Awaitable[None]]
 
 
@@ -40,6 +43,7 @@ def carrier() -> Carrier:
 
 def _kafka(where: Target) -> Carrier:
     from matih_kafka.admin import check_reachable
+    from matih_kafka.framing import framer
     from matih_kafka.idempotent import KafkaPublisher
     from matih_kafka.settings import kafka_settings
     from matih_schemas.topics import catalogue
@@ -49,13 +53,15 @@ def _kafka(where: Target) -> Carrier:
     return Carrier(
         where,
         lambda: KafkaPublisher(settings, events, client_id="matih-shipper"),
+        framer(settings),
         lambda: check_reachable(settings),
     )
 
 
 def _gateway(where: Target) -> Carrier:
+    from matih_kafka.framing import SINGLE_OBJECT
     from matih_kafka.gateway.publisher import GatewayPublisher, check_gateway
     from matih_kafka.gateway.settings import gateway_settings
 
     settings = gateway_settings()
-    return Carrier(where, lambda: GatewayPublisher(settings), lambda: check_gateway(settings))
+    return Carrier(where, lambda: GatewayPublisher(settings), SINGLE_OBJECT, lambda: check_gateway(settings))

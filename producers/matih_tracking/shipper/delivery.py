@@ -7,15 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from matih_kafka.errors import BrokerUnavailable, KafkaError
-from matih_kafka.publisher import Record
-from matih_schemas import codec
 from matih_schemas.errors import InvalidEvent
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from matih_kafka.publisher import Publisher
+    from matih_kafka.framing import EventFramer
+    from matih_kafka.publisher import Publisher, Record
     from matih_schemas.events import TrackingEvent
     from matih_tracking.shipper.coalesce import Outgoing
     from matih_tracking.shipper.prefix import Piece, Prefix
@@ -38,6 +37,7 @@ class Delivery:
     def __init__(
         self,
         publisher: Publisher,
+        framer: EventFramer,
         prefix_of: Callable[[str], Prefix | None],
         acknowledged: Callable[[], None],
     ) -> None:
@@ -45,6 +45,7 @@ class Delivery:
 
         Args:
             publisher: what carries the records.
+            framer: makes them of events.
             prefix_of: the acknowledged prefix of a producer's journal, None if nobody wants to know any more.
             acknowledged: called when something was acknowledged, or has failed.
         """
@@ -53,6 +54,7 @@ class Delivery:
         self.refused = 0
         self.in_flight_bytes = 0
         self._publisher = publisher
+        self._framer = framer
         self._prefix_of = prefix_of
         self._acknowledged = acknowledged
         self._round = 0
@@ -72,6 +74,7 @@ class Delivery:
         self._round += 1
         self.in_flight_bytes = 0
         try:
+            await self._framer.connect()
             await self._publisher.connect()
         except KafkaError as error:
             self.failure = error
@@ -98,7 +101,7 @@ class Delivery:
 
     def _encode(self, event: TrackingEvent) -> Record | None:
         try:
-            return Record(codec.event_key(event), codec.encode(event), tuple(codec.headers(event)))
+            return self._framer.record(event)
         except InvalidEvent as error:
             self.refused += 1
             _log.error("an event is skipped: %s", error)

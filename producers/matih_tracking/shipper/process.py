@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from matih_kafka.framing import SINGLE_OBJECT
 from matih_tracking.shipper.alarm import Alarm
 from matih_tracking.shipper.coalesce import Coalescer, Outgoing, Skipped
 from matih_tracking.shipper.delivery import Delivery
@@ -19,6 +20,7 @@ from matih_tracking.shipper.tail import READ_BYTES, Tail
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from matih_kafka.framing import EventFramer
     from matih_kafka.publisher import Publisher
     from matih_tracking.shipper.journals import Journals
 
@@ -64,6 +66,7 @@ class Shipper:
         publisher: Publisher,
         is_done: Callable[[Shipper], bool],
         each_second: Callable[[Shipper], None] | None = None,
+        framer: EventFramer = SINGLE_OBJECT,
     ) -> None:
         self.journals = journals
         self.counts = Counts()
@@ -74,7 +77,7 @@ class Shipper:
         self._each_second = each_second
         self._alarm = Alarm()
         self._coalescer = Coalescer()
-        self._delivery = Delivery(publisher, journals.prefix_of, self._alarm.ring)
+        self._delivery = Delivery(publisher, framer, journals.prefix_of, self._alarm.ring)
         self._heart = Heart()
         self._retry = _RETRY_FIRST
         self._events_before = 0

@@ -106,7 +106,7 @@ class Service:
         from matih_tracking.shipper.process import Shipper
 
         journals = Journals([self._spool, *other_boots(self._spool)], self._spool_key())
-        shipper = Shipper(journals, self._carrier.publisher(), self._is_done, self._tell)
+        shipper = Shipper(journals, self._carrier.publisher(), self._is_done, self._tell, self._carrier.framer)
         self._told = self._first_words()
         self._listen_to_signals(shipper)
         where = self._carrier.target

@@ -15,6 +15,8 @@ import typer
 
 from matih_console.errors import CommandFailed, WrongUse
 from matih_console.output import JsonOption, console, note, print_json
+from matih_kafka.errors import InvalidSettings
+from matih_kafka.framing import environment_ids, reframer
 from matih_schemas.events import AdminAction
 from matih_workers.audit import exporting
 from matih_workers.audit.applied import ask_store
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from matih_workers.audit.checkpoint import Checkpoint
+    from matih_workers.audit.partition import PartitionId
     from matih_workers.audit.storage import Storage
 
 FOLLOW_SECONDS: Final = 0.5
@@ -74,7 +77,7 @@ def show(
     history = History()
     with opened("audit show", archive, run=run_id, tenant=tenant) as reading:
         reader = ArchiveReader(reading.storage)
-        found = list(in_time(archived_events(reader, selection)))
+        found = list(in_time(_events(reader, selection)))
         steps = [history.step(one) for one in found]
         reading.access.rows = len(steps)
     if not steps:
@@ -109,13 +112,13 @@ def tail(
     shown = {"lines": lines, "follow": follow, "dead_letters": dead_letters}
     with opened("audit tail", archive, **shown, **asked) as reading:
         reader, access = ArchiveReader(reading.storage), reading.access
-        latest = heapq.nlargest(lines, archived_events(reader, selection), key=_received)
+        latest = heapq.nlargest(lines, _events(reader, selection), key=_received)
         access.rows = _print_events(reversed(latest), json=json)
         while follow:
             time.sleep(FOLLOW_SECONDS)
             now = ArchiveReader(reading.storage)
             if now.checkpoint != reader.checkpoint:
-                come = sorted(archived_events(now, selection, reader.ends()), key=_received)
+                come = sorted(_events(now, selection, reader.ends()), key=_received)
                 access.rows += _print_events(come, json=json)
                 reader = now
 
@@ -140,7 +143,7 @@ def export(
     form = {"format": format_.value, "out": out, "dead_letters": dead_letters}
     with opened("audit export", archive, **form, **asked) as reading:
         try:
-            count = _export(archived_events(ArchiveReader(reading.storage), selection), format_, out)
+            count = _export(_events(ArchiveReader(reading.storage), selection), format_, out)
         except ModuleNotFoundError as error:
             raise CommandFailed(f"{error.name} is not installed: pip install 'matih-tracking[reads]'") from error
         except OSError as error:
@@ -154,7 +157,7 @@ def gaps(archive: Archive = None, tenant: Tenants = None, json: JsonOption = Fal
     with opened("audit gaps", archive, tenant=tenant) as reading:
         reader, sequences, unreadable = ArchiveReader(reading.storage), Sequences(), 0
         absent = list(_absent(reading.storage, reader.checkpoint))
-        for one in archived_events(reader, Selection(tenants=frozenset(tenant or ()))):
+        for one in _events(reader, Selection(tenants=frozenset(tenant or ()))):
             sequences.take(one)
             unreadable += one.event is None
         found = sequences.gaps(absent)
@@ -201,6 +204,17 @@ def _print_events(events: Iterable[ArchivedEvent], *, json: bool) -> int:
         _print_event(one, json=json)
         count += 1
     return count
+
+
+def _events(
+    reader: ArchiveReader, selection: Selection, after: dict[PartitionId, int] | None = None
+) -> Iterator[ArchivedEvent]:
+    """The wanted events, in both framings."""
+    try:
+        reframe = reframer(environment_ids())
+    except InvalidSettings as error:
+        raise WrongUse(str(error)) from error
+    return archived_events(reader, selection, after, reframe)
 
 
 def _received(one: ArchivedEvent) -> tuple[int, str]:

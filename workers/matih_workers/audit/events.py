@@ -18,6 +18,7 @@ from matih_workers.dead_letters import headers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from matih_schemas.codec import Reframe
     from matih_schemas.events import TrackingEvent
     from matih_workers.audit.partition import PartitionId
     from matih_workers.audit.reading import RecordSource
@@ -103,7 +104,10 @@ class Selection:
 
 
 def archived_events(
-    source: RecordSource, selection: Selection = Selection(), after: dict[PartitionId, int] | None = None
+    source: RecordSource,
+    selection: Selection = Selection(),
+    after: dict[PartitionId, int] | None = None,
+    reframe: Reframe = codec.as_single_object,
 ) -> Iterator[ArchivedEvent]:
     """The wanted events, partition by partition, each one's in their order.
 
@@ -111,9 +115,11 @@ def archived_events(
         source: the archive.
         selection: which are wanted.
         after: by partition the offset to begin at; that which is not among them begins at its first.
+        reframe: reads both framings.
 
     Raises:
         Damaged: a file can't be read; the message names it.
+        RegistryUnavailable: the schema registry does not answer, and an event's schema is known to it alone.
     """
     of_letters = dead_letter_topics(source.topics())
     for partition, end in sorted(source.ends().items()):
@@ -123,7 +129,7 @@ def archived_events(
         for record in source.records(*partition, (after or {}).get(partition, 0), end):
             if not selection.may_hold(record):
                 continue
-            found = _letter(partition, record) if is_letter else _event(partition, record)
+            found = _letter(partition, record, reframe) if is_letter else _event(partition, record, reframe)
             if selection.wants(found):
                 yield found
 
@@ -158,16 +164,17 @@ def _experiments(payload: Any) -> frozenset[str]:
     return frozenset(filter(None, (getattr(payload, name, None) for name in ("experiment_id", "experiment_name"))))
 
 
-def _event(partition: PartitionId, record: ArchivedRecord) -> ArchivedEvent:
+def _event(partition: PartitionId, record: ArchivedRecord, reframe: Reframe) -> ArchivedEvent:
     if record.erased is not None:
         return ArchivedEvent(partition, record, None, ERASED)
     try:
-        return ArchivedEvent(partition, record, codec.decode(record.value or b""))
+        headers = [(name, value or b"") for name, value in record.headers]
+        return ArchivedEvent(partition, record, codec.decode(reframe(record.value or b"", headers)))
     except InvalidEvent as error:
         return ArchivedEvent(partition, record, None, str(error))
 
 
-def _letter(partition: PartitionId, record: ArchivedRecord) -> ArchivedEvent:
+def _letter(partition: PartitionId, record: ArchivedRecord, reframe: Reframe) -> ArchivedEvent:
     """A record of the topic of dead letters: an event that never reached the store, or what became of one."""
     said = tuple((name, value or b"") for name, value in record.headers)
     if record.erased is not None:
@@ -178,4 +185,4 @@ def _letter(partition: PartitionId, record: ArchivedRecord) -> ArchivedEvent:
     reason = f"{headers.text(said, headers.REASON)}: {headers.text(said, headers.MESSAGE)}"
     place = "/".join(headers.text(said, name) or "?" for name in (headers.TOPIC, headers.PARTITION))
     told = f"{reason} (was {place}@{headers.text(said, headers.OFFSET)})"
-    return _event(partition, record)._replace(dead_letter=told)
+    return _event(partition, record, reframe)._replace(dead_letter=told)

@@ -13,6 +13,7 @@ import typer
 from matih_console.errors import CommandFailed, WrongUse
 from matih_console.output import JsonOption, console, note, print_json
 from matih_kafka.errors import InvalidSettings, KafkaError
+from matih_kafka.framing import environment_ids, reframer
 from matih_kafka.recording import Reason, reason_for, record
 from matih_kafka.settings import kafka_settings
 from matih_schemas.errors import REASONS, InvalidName
@@ -25,6 +26,8 @@ from matih_workers.moment_option import moment_option
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+    from matih_schemas.codec import Reframe
 
 T = TypeVar("T")
 dlq = typer.Typer(
@@ -78,7 +81,7 @@ def show(
         raise CommandFailed(f"dead letter {wanted} is not in the topic: see `matih dlq list`")
     if value is not None:
         value.write_bytes(record.value or b"")
-    shown = report.details(record)
+    shown = report.details(record, _reframe())
     if json:
         print_json(shown)
     else:
@@ -156,6 +159,13 @@ def _desk() -> Desk:
     try:
         return Desk(kafka_settings())
     except (InvalidSettings, InvalidName) as error:
+        raise WrongUse(str(error)) from error
+
+
+def _reframe() -> Reframe:
+    try:
+        return reframer(environment_ids())
+    except InvalidSettings as error:
         raise WrongUse(str(error)) from error
 
 

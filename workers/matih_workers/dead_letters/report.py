@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.table import Table
 
 from matih_console.output import console
+from matih_kafka.errors import RegistryUnavailable
 from matih_schemas import codec
 from matih_schemas.errors import InvalidEvent
 from matih_workers.dead_letters import headers
@@ -17,6 +18,7 @@ from matih_workers.dead_letters.letter import letter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matih_schemas.codec import Reframe
     from matih_workers.dead_letters.letter import Letter
 
 _BYTES_SHOWN: Final = 64
@@ -49,7 +51,7 @@ def print_letters(letters: Sequence[Letter], limit: int) -> None:
         console.print(f"and {more} earlier ones: --limit shows more")
 
 
-def details(record: Any) -> dict[str, Any]:
+def details(record: Any, reframe: Reframe = codec.as_single_object) -> dict[str, Any]:
     """One letter with everything: its headers, its event or why that can't be read."""
     found = letter(record)
     shown = _row(found) | {
@@ -60,7 +62,7 @@ def details(record: Any) -> dict[str, Any]:
         "detail": headers.text(record.headers, headers.MESSAGE),
         "headers": {name: value.decode("utf-8", "replace") for name, value in record.headers},
     }
-    return shown | _event(record.value, value_left_out=found.value_left_out)
+    return shown | _event(record, reframe, value_left_out=found.value_left_out)
 
 
 def print_details(shown: dict[str, Any]) -> None:
@@ -75,18 +77,19 @@ def print_details(shown: dict[str, Any]) -> None:
         console.print_json(data=shown["event"], default=str)
 
 
-def _event(value: bytes | None, *, value_left_out: bool) -> dict[str, Any]:
+def _event(record: Any, reframe: Reframe, *, value_left_out: bool) -> dict[str, Any]:
     if value_left_out:
         return {
             "event_unreadable": "the value was too large for this topic; it stands at `place`, if that is kept still"
         }
+    value = record.value or b""
     try:
-        event = codec.decode(value or b"")
-    except InvalidEvent as error:
-        return {"event_unreadable": str(error), "first_bytes": (value or b"")[:_BYTES_SHOWN].hex()}
-    record = codec.to_record(event)
-    kind, payload = record["payload"]
-    return {"event": record | {"payload": {"kind": kind.rpartition(".")[2], **payload}}}
+        event = codec.decode(reframe(value, record.headers))
+    except (InvalidEvent, RegistryUnavailable) as error:
+        return {"event_unreadable": str(error), "first_bytes": value[:_BYTES_SHOWN].hex()}
+    plain = codec.to_record(event)
+    kind, payload = plain["payload"]
+    return {"event": plain | {"payload": {"kind": kind.rpartition(".")[2], **payload}}}
 
 
 def _counts(letters: Sequence[Letter]) -> Table:

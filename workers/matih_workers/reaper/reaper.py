@@ -17,8 +17,8 @@ from aiokafka.errors import KafkaError as AioKafkaError
 
 from matih_kafka.admin import unreachable
 from matih_kafka.errors import KafkaError
+from matih_kafka.framing import SINGLE_OBJECT
 from matih_kafka.idempotent import KafkaPublisher
-from matih_kafka.publisher import Record
 from matih_schemas import codec
 from matih_schemas.errors import InvalidEvent
 from matih_schemas.schema import NAMESPACE
@@ -27,9 +27,11 @@ from matih_workers.reaper.silence import STEP_MAX_MS, Partition, Sign
 from matih_workers.reaper.ticks import tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from matih_kafka.framing import EventFramer
     from matih_kafka.settings import KafkaSettings
+    from matih_schemas.codec import Reframe
     from matih_schemas.events import TrackingEvent
     from matih_schemas.topics import Topic
 
@@ -51,6 +53,8 @@ class Reaper(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
         topic: Topic,
         group: str,
         silence: float,
+        framer: EventFramer = SINGLE_OBJECT,
+        reframe: Reframe = codec.as_single_object,
         reaped: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Connects nothing yet.
@@ -60,11 +64,14 @@ class Reaper(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
             topic: the events topic.
             group: the reapers' consumer group.
             silence: seconds after which a run counts as dead.
+            framer: makes records of events.
+            reframe: reads both framings; may block.
             reaped: told how many runs were ended.
         """
         self._settings, self._topic, self._group = settings, topic, group
         self._silence_ms = round(silence * 1000)
         self._tick_ms = min(STEP_MAX_MS, max(100, self._silence_ms // 10))
+        self._framer, self._reframe = framer, reframe
         self._reaped = reaped
         self._partitions: dict[int, Partition] = {}
         self._ticked: dict[int, int] = {}
@@ -114,6 +121,7 @@ class Reaper(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
         )
         publisher = KafkaPublisher(self._settings, self._topic, client_id="matih-reaper")
         try:
+            await self._framer.connect()
             await publisher.connect()
             consumer.subscribe([self._topic.name], listener=self)
             await consumer.start()
@@ -126,12 +134,9 @@ class Reaper(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
 
     async def _step(self, consumer: Any, publisher: KafkaPublisher) -> None:
         batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_TOGETHER)
+        signs = await asyncio.to_thread(self._signs, batches)
         ends = [
-            end
-            for place, records in batches.items()
-            for record in records
-            if place.partition in self._partitions
-            for end in self._partitions[place.partition].take(_sign(record))
+            end for number, sign in signs if number in self._partitions for end in self._partitions[number].take(sign)
         ]
         await self._publish(publisher, ends)
         if ends:
@@ -140,12 +145,18 @@ class Reaper(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
         await self._publish(publisher, self._due_ticks(consumer))
         await self._commit(consumer)
 
-    async def _publish(self, publisher: KafkaPublisher, ends: Sequence[TrackingEvent]) -> None:
-        sent = [
-            publisher.send(Record(codec.event_key(event), codec.encode(event), tuple(codec.headers(event))))
-            for event in ends
+    def _signs(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> list[tuple[int, Sign]]:
+        """What the records say, by partition. Blocks while a registry is asked for an id.
+
+        Raises:
+            RegistryUnavailable: it does not answer.
+        """
+        return [
+            (place.partition, _sign(record, self._reframe)) for place, records in batches.items() for record in records
         ]
-        await asyncio.gather(*sent)
+
+    async def _publish(self, publisher: KafkaPublisher, ends: Sequence[TrackingEvent]) -> None:
+        await asyncio.gather(*(publisher.send(self._framer.record(event)) for event in ends))
 
     def _due_ticks(self, consumer: Any) -> list[TrackingEvent]:
         """A tick for each partition that is read to its end, is watched, and has not moved for a while.
@@ -187,16 +198,16 @@ class Reaper(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
             logger.debug("the partitions went to another reaper meanwhile")
 
 
-def _sign(record: Any) -> Sign:
+def _sign(record: Any, reframe: Reframe) -> Sign:
     tenant, _, run_id = (record.key or b"").decode("utf-8", "replace").partition("/")
-    return Sign((tenant, run_id), record.offset, record.timestamp, _event(record))
+    return Sign((tenant, run_id), record.offset, record.timestamp, _event(record, reframe))
 
 
-def _event(record: Any) -> TrackingEvent | None:
+def _event(record: Any, reframe: Reframe) -> TrackingEvent | None:
     """The event if it is of a kind that matters: most are not, and decoding them would cost."""
     if dict(record.headers).get("ce_type") not in _DECODED:
         return None
     try:
-        return codec.decode(record.value or b"")
+        return codec.decode(reframe(record.value or b"", record.headers))
     except InvalidEvent:
         return None  # the worker makes a dead letter of it

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from matih_kafka.progress import group_progress
 from matih_kafka.reading import topic_reader
 from matih_kafka.topic_ids import topic_id
+from matih_schemas import codec
+from matih_workers.replay.reframed import Reframed
 from matih_workers.replay.source import Joined
 from matih_workers.replay.topic import TopicSource
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from matih_kafka.progress import GroupProgress
     from matih_kafka.settings import KafkaSettings
+    from matih_schemas.codec import Reframe
     from matih_workers.positions import Source
     from matih_workers.replay.progress import Progress
     from matih_workers.replay.source import RecordSource
@@ -63,6 +66,7 @@ class Access:
         kafka: the connection's settings.
         settings: the worker's, which name the store.
         store: made of these.
+        reframe: reads both framings; may block.
         archive: the archive of a topic, None if there is none: what it holds comes from there, the rest of Kafka.
     """
 
@@ -70,6 +74,7 @@ class Access:
     settings: WorkerSettings
     store: RunStore
     archive: Callable[[Source], RecordSource | None] = no_archive
+    reframe: Reframe = codec.as_single_object
 
     @asynccontextmanager
     async def source(self) -> AsyncIterator[RecordSource]:
@@ -82,7 +87,7 @@ class Access:
         async with topic_reader(self.kafka) as reader:
             topic = TopicSource(reader, which)
             archive = self.archive(topic.topic)
-            yield topic if archive is None else Joined(archive, topic)
+            yield Reframed(topic if archive is None else Joined(archive, topic), self.reframe)
 
     @asynccontextmanager
     async def sources(self) -> AsyncIterator[list[RecordSource]]:
@@ -95,3 +100,8 @@ class Access:
         """Kept by a consumer group; see `Ends`."""
         async with group_progress(self.kafka, GROUP + name, topic.topic) as progress:
             yield progress
+
+    def archived(self, topic: Source) -> RecordSource | None:
+        """What the archive has of a topic; None for nothing."""
+        found = self.archive(topic)
+        return None if found is None else Reframed(found, self.reframe)

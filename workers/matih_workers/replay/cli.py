@@ -12,6 +12,7 @@ import typer
 from matih_console.errors import CommandFailed, WrongUse
 from matih_console.output import JsonOption, print_json
 from matih_kafka.errors import InvalidSettings, KafkaError
+from matih_kafka.framing import environment_ids, reframer
 from matih_kafka.recording import Reason, Unrecorded, reason_for, record_if_there_is_kafka
 from matih_kafka.settings import kafka_settings
 from matih_schemas.errors import InvalidName
@@ -213,7 +214,7 @@ def _access(archive: str | None) -> Access:
     with _told_of(archive):
         settings = worker_settings()
         find = no_archive if archive is None else archived_topics(archive)
-        return Access(kafka_settings(), settings, make_store(settings), find)
+        return Access(kafka_settings(), settings, make_store(settings), find, reframer(environment_ids()))
 
 
 def _place(archive: str | None) -> str:
@@ -231,8 +232,8 @@ def _offline(archive: str) -> Ends:
 
     with _told_of(archive):
         settings, reader = worker_settings(), ArchiveReader(open_storage(archive))
-        topic = kafka_settings().events_topic
-        return OfflineAccess(reader, topic, settings, make_store(settings), settings.worker_datadir / "replay")
+        folder, reframe = settings.worker_datadir / "replay", reframer(environment_ids())
+        return OfflineAccess(reader, kafka_settings().events_topic, settings, make_store(settings), folder, reframe)
 
 
 @contextmanager

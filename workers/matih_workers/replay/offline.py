@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matih_kafka.errors import WrongTopic
+from matih_schemas import codec
 from matih_workers.positions import Source
 from matih_workers.replay.archive import ArchiveSource
 from matih_workers.replay.progress import FileProgress
+from matih_workers.replay.reframed import Reframed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from matih_schemas.codec import Reframe
     from matih_workers.audit.reading import ArchiveReader
     from matih_workers.replay.source import RecordSource
     from matih_workers.settings import WorkerSettings
@@ -31,6 +34,7 @@ class OfflineAccess:
         settings: the worker's, which name the store.
         store: made of these.
         folder: where the progress is kept.
+        reframe: reads both framings; may block.
     """
 
     reader: ArchiveReader
@@ -38,6 +42,7 @@ class OfflineAccess:
     settings: WorkerSettings
     store: RunStore
     folder: Path
+    reframe: Reframe = codec.as_single_object
 
     @asynccontextmanager
     async def sources(self) -> AsyncIterator[list[RecordSource]]:
@@ -52,7 +57,8 @@ class OfflineAccess:
             others = ", ".join(sorted(set(names.values()))) or "none"
             raise WrongTopic(f"topic {self.topic} is not in the archive, which has {others}: set MATIH_EVENTS_TOPIC")
         begins = {source.topic: await _begin(source) for source in found} if len(found) > 1 else {}
-        yield sorted(found, key=lambda source: begins.get(source.topic, 0))
+        found.sort(key=lambda source: begins.get(source.topic, 0))
+        yield [Reframed(source, self.reframe) for source in found]
 
     @asynccontextmanager
     async def progress(self, name: str, topic: Source) -> AsyncIterator[FileProgress]:

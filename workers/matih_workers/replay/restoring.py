@@ -90,7 +90,7 @@ class Restoring:
         """Brings what an archive holds of former topics; returns those of which it held all."""
         settled: dict[int, str] = {}
         ids = {one.topic_id for one in found.former.values()}
-        formers = [self._access.archive(topic._replace(topic_id=one)) for one in sorted(ids)]
+        formers = [self._access.archived(topic._replace(topic_id=one)) for one in sorted(ids)]
         for former in filter(None, formers):
             whole = await mending.bring_former(former, found, told)
             settled |= dict.fromkeys(whole, former.topic.topic_id)
