@@ -80,6 +80,21 @@ def events_topic(kafka: str) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def registry_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
+    """A system whose only part in use is the schema registry; a test that stops it starts it again."""
+    with LocalSystem(tmp_path_factory.mktemp("registry"), schema_registry=True) as system:
+        yield system
+
+
+@pytest.fixture
+def schema_registry(registry_system: LocalSystem) -> str:
+    """The URL of a real schema registry's Confluent API."""
+    registry_system.start("schema-registry")
+    assert registry_system.schema_registry is not None
+    return registry_system.schema_registry.url
+
+
 @pytest.fixture
 def postgres(local_system: LocalSystem) -> str:
     """The SQLAlchemy URI of a fresh, empty database."""

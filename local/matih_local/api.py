@@ -25,7 +25,7 @@ class Api(OwnServer):
     module = "matih_api"
     ready_page = "/readyz"
     needs: tuple[str, ...] = ("kafka", "postgres")
-    uses: tuple[str, ...] = ("mlflow", "worker")
+    uses: tuple[str, ...] = ("mlflow", "worker", "schema-registry")
     stop_seconds = 15.0
 
     def __init__(

@@ -128,7 +128,7 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment without what would change a server behind our back, and with `more`."""
-    foreign = ("KAFKA_", "MATIH_", "MLFLOW_", "_MLFLOW", "PG", "FAUST_")
+    foreign = ("KAFKA_", "MATIH_", "MLFLOW_", "_MLFLOW", "PG", "FAUST_", "SCHEMA_REGISTRY_", "APICURIO_", "QUARKUS_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**kept, **more}
 

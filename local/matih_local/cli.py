@@ -37,13 +37,22 @@ local = typer.Typer(
 
 
 @local.command()
-def up(home: HomeOption = DEFAULT_HOME, json: JsonOption = False) -> None:
-    """Start what does not run yet, in the background, and wait until all of it works."""
+def up(
+    home: HomeOption = DEFAULT_HOME,
+    schema_registry: Annotated[
+        bool, typer.Option("--schema-registry", help="With a schema registry (Apicurio), and Confluent's framing.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Start what does not run yet, in the background, and wait until all of it works.
+
+    A MATIH_HOME that was given a schema registry keeps it.
+    """
     with _told_in_one_line():
         opened = Home.open(home)
         try:
             with Progress() as progress:
-                state = control.up(opened, progress.show)
+                state = control.up(opened, progress.show, schema_registry=schema_registry)
         except KeyboardInterrupt:
             note(f"it goes on starting in the background: `{_command('down', opened)}` stops it")
             raise

@@ -26,22 +26,28 @@ _LOOK_SECONDS: Final = 0.1
 Tell = Callable[[SystemState], None]
 
 
-def up(home: Home, tell: Tell, timeout: float = 180.0) -> SystemState:
+def up(home: Home, tell: Tell, timeout: float = 180.0, *, schema_registry: bool = False) -> SystemState:
     """Starts the system if it does not run, and waits until all of it does.
 
     Args:
         home: the MATIH_HOME.
         tell: called with each new state while waiting.
         timeout: in seconds.
+        schema_registry: with a schema registry, from now on.
 
     Raises:
-        JarsMissing: Kafka's jars can't be had.
+        JarsMissing: Kafka's jars, or the registry's, can't be had.
+        LocalError: it runs, and without the registry that is wanted.
         HomeInUse: a demo or test runs this MATIH_HOME in its foreground.
         PartFailed: a part does not start. What this call started is stopped again.
     """
     if holder(home.path) is not None:
+        if schema_registry and not home.has_schema_registry:
+            raise LocalError("it runs without a schema registry: `matih local down` first, then this again")
         return _wait_until_up(home, None, tell, timeout)
-    downloads.fetch()
+    downloads.fetch(schema_registry=schema_registry or home.has_schema_registry)
+    if schema_registry:
+        home.folder("schema-registry")
     supervisor = detach(home)
     try:
         return _wait_until_up(home, supervisor, tell, timeout)

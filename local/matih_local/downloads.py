@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from matih_local import apicurio
 from matih_local.cache import cache_folder
-from matih_local.jars import JarCache, ensure_jars, locked_jars
+from matih_local.jars import KAFKAS, JarCache, ensure_jars, locked_jars
 
 if TYPE_CHECKING:
     from matih_local.jars import Jar
 
 
-def fetch() -> None:
+def fetch(*, schema_registry: bool = False) -> None:
     """Brings Kafka's jars into the cache if they are not there, with a progress bar on stderr.
+
+    Args:
+        schema_registry: Apicurio Registry too.
 
     Raises:
         JarsMissing: they can't be had; the message says why and what to do.
@@ -24,11 +28,16 @@ def fetch() -> None:
     """
     cache = JarCache(cache_folder())
     if absent := cache.missing(locked_jars()):
-        _fetch_visibly(cache, absent)
+        _fetch_visibly(cache, absent, KAFKAS)
+    if schema_registry and not apicurio.program_folder(cache).is_dir():
+        packed = (apicurio.archive(),)
+        if cache.missing(packed):
+            _fetch_visibly(cache, packed, "Apicurio Registry's files")
+        apicurio.unpack(cache)
 
 
-def _fetch_visibly(cache: JarCache, absent: tuple[Jar, ...]) -> None:
+def _fetch_visibly(cache: JarCache, absent: tuple[Jar, ...], what: str) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(file=sys.stderr)) as bar:
-        task = bar.add_task(f"Kafka's jars ({len(absent)})", total=sum(jar.size for jar in absent))
-        ensure_jars(cache, progress=lambda received: bar.advance(task, received))
+        task = bar.add_task(f"{what} ({len(absent)})", total=sum(jar.size for jar in absent))
+        ensure_jars(cache, progress=lambda received: bar.advance(task, received), jars=absent, what=what)

@@ -49,6 +49,11 @@ class Home:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
+    @property
+    def has_schema_registry(self) -> bool:
+        """Whether the system in it has a schema registry: once it was asked for one, it keeps it."""
+        return (self.path / "schema-registry").is_dir()
+
     def log(self, part: str) -> Path:
         """A part's log."""
         return self.path / "logs" / f"{part}.log"

@@ -1,4 +1,4 @@
-"""Kafka's jars: named by a lock of Maven coordinates and sha256, fetched once, checked before every use."""
+"""Jars and other Maven artifacts: named by a lock of coordinates and sha256, fetched once, checked before use."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from typing import Final
 from matih_local.errors import JarsMissing
 
 LOCK: Final = Path(__file__).with_name("jars.lock")
+KAFKAS: Final = "Kafka's jars"
 _AT_ONCE: Final = 8
 _ATTEMPTS: Final = 3
 _TIMEOUT_SECONDS: Final = 20
@@ -34,6 +35,8 @@ class Jar:
     Attributes:
         sha256: of the whole file, hexadecimal.
         size: in bytes.
+        packaging: the file's ending.
+        classifier: tells the artifacts of one version apart; empty for the main one.
     """
 
     group: str
@@ -41,11 +44,14 @@ class Jar:
     version: str
     sha256: str
     size: int
+    packaging: str = "jar"
+    classifier: str = ""
 
     @property
     def file_name(self) -> str:
         """The file's name, here and in the repository."""
-        return f"{self.artifact}-{self.version}.jar"
+        classifier = f"-{self.classifier}" if self.classifier else ""
+        return f"{self.artifact}-{self.version}{classifier}.{self.packaging}"
 
     @property
     def repository_path(self) -> str:
@@ -54,14 +60,17 @@ class Jar:
 
 
 def read_lock(text: str) -> tuple[Jar, ...]:
-    """The jars that a lock names: lines of `group:artifact:version sha256 bytes`; `#` begins a comment."""
+    """The jars that a lock names: lines of `group:artifact:version sha256 bytes`; `#` begins a comment.
+
+    As in Maven, `:packaging:classifier` may follow the version.
+    """
     return tuple(_read_line(line) for line in text.splitlines() if line and not line.startswith("#"))
 
 
 def _read_line(line: str) -> Jar:
     coordinate, sha256, size = line.split()
-    group, artifact, version = coordinate.split(":")
-    return Jar(group, artifact, version, sha256, int(size))
+    group, artifact, version, *kind = coordinate.split(":")
+    return Jar(group, artifact, version, sha256, int(size), *kind)
 
 
 def locked_jars() -> tuple[Jar, ...]:
@@ -126,22 +135,31 @@ def class_path(cache: JarCache) -> str:
     """
     jars = locked_jars()
     if absent := cache.missing(jars):
-        raise JarsMissing(missing_message(absent, jars, cache.folder, "nothing has fetched them yet"))
+        raise JarsMissing(missing_message(absent, jars, cache.folder, "nothing has fetched them yet", KAFKAS))
     return os.pathsep.join(str(cache.path(jar)) for jar in jars)
 
 
-def ensure_jars(cache: JarCache, repository: str | None = None, progress: Progress = lambda _: None) -> None:
+def ensure_jars(
+    cache: JarCache,
+    repository: str | None = None,
+    progress: Progress = lambda _: None,
+    *,
+    jars: tuple[Jar, ...] | None = None,
+    what: str = KAFKAS,
+) -> None:
     """Fetches what is missing.
 
     Args:
         cache: where jars are kept.
         repository: address of a Maven repository; MATIH_MAVEN_REPO, else Maven Central.
         progress: is told of every piece that has come.
+        jars: which; None for Kafka's.
+        what: they are, for people.
 
     Raises:
         JarsMissing: they could not be had; the message is one line with the reason and the remedy.
     """
-    jars = locked_jars()
+    jars = locked_jars() if jars is None else jars
     if not (absent := cache.missing(jars)):
         return
     address = repository or maven_repository()
@@ -149,7 +167,7 @@ def ensure_jars(cache: JarCache, repository: str | None = None, progress: Progre
         cache.fetch(absent, address, progress)
     except OSError as error:
         raise JarsMissing(
-            missing_message(cache.missing(absent), jars, cache.folder, _reason(error, address))
+            missing_message(cache.missing(absent), jars, cache.folder, _reason(error, address), what)
         ) from error
 
 
@@ -168,11 +186,11 @@ def maven_repository() -> str:
     return str(MAVEN_CENTRAL_URL)
 
 
-def missing_message(absent: tuple[Jar, ...], jars: tuple[Jar, ...], folder: Path, reason: str) -> str:
+def missing_message(absent: tuple[Jar, ...], jars: tuple[Jar, ...], folder: Path, reason: str, what: str) -> str:
     """One line: what is missing, why, and what to do."""
     megabytes = sum(jar.size for jar in absent) / 1e6
     return (
-        f"Kafka's jars are missing: {len(absent)} of {len(jars)} ({megabytes:.0f} MB) are not in {folder}, "
+        f"{what} are missing: {len(absent)} of {len(jars)} ({megabytes:.0f} MB) are not in {folder}, "
         f"and {reason}: "
         "run this again once with a network, or set MATIH_MAVEN_REPO to a Maven repository that can be reached, "
         "or MATIH_CACHE_DIR to a cache that has them"

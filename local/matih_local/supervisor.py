@@ -19,7 +19,7 @@ from matih_local.errors import HomeInUse, LocalError
 from matih_local.home import Home
 from matih_local.runner import SUPERVISED, State
 from matih_local.state import write_state
-from matih_local.system import PARTS, TICK_SECONDS, LocalSystem
+from matih_local.system import TICK_SECONDS, LocalSystem
 
 if TYPE_CHECKING:
     from matih_local.state import PartState
@@ -64,7 +64,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        self._system.want(*PARTS, kind="supervisor")
+        self._system.want(*self._system.names, kind="supervisor")
         while not self._stopping:
             self._system.tick()
             self._tell()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from matih_local import downloads
 from matih_local.api import Api
+from matih_local.apicurio import SchemaRegistry
 from matih_local.audit import Audit
 from matih_local.errors import PartFailed
 from matih_local.home import Home
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS: Final = 0.05
 PARTS: Final = ("kafka", "postgres", "mlflow", "worker", "api", "audit")
+"""What every system has."""
 
 
 def _nothing() -> None:
@@ -46,6 +48,7 @@ class LocalSystem:
         worker: with `url`, of its pages.
         api: with `url`, the REST API's.
         audit: with `url`, of its pages, and `archive`, its folder.
+        schema_registry: with `url`, its Confluent API's; None if the MATIH_HOME has none.
         runners: each part's runner by the part's name.
     """
 
@@ -54,6 +57,7 @@ class LocalSystem:
         home: Path | Home,
         *,
         restarts: Restarts | None = None,
+        schema_registry: bool = False,
         worker_settings: Mapping[str, str] = MappingProxyType({}),
         api_settings: Mapping[str, str] = MappingProxyType({}),
         audit_settings: Mapping[str, str] = MappingProxyType({}),
@@ -63,6 +67,7 @@ class LocalSystem:
         Args:
             home: the MATIH_HOME, made if need be.
             restarts: start parts that end by themselves again, for as long as `tick` is called.
+            schema_registry: have a schema registry, and Confluent's framing. A MATIH_HOME that has one keeps it.
             worker_settings: more environment variables for the worker.
             api_settings: more environment variables for the API.
             audit_settings: more environment variables for the archiver.
@@ -71,13 +76,18 @@ class LocalSystem:
             LocalError: the folder can't be used.
         """
         self.home = home if isinstance(home, Home) else Home.open(home)
+        has_registry = schema_registry or self.home.has_schema_registry
+        self.schema_registry = SchemaRegistry(self.home) if has_registry else None
+        framing = self.schema_registry.environment() if self.schema_registry is not None else {}
         self.kafka = Kafka(self.home)
         self.postgres = Postgres(self.home)
         self.mlflow = MlflowServer(self.home, self.postgres)
-        self.worker = Worker(self.home, self.kafka.url, self.postgres.url, worker_settings)
-        self.api = Api(self.home, self.kafka, self.postgres, self.mlflow, api_settings)
+        self.worker = Worker(self.home, self.kafka.url, self.postgres.url, {**framing, **worker_settings})
+        self.api = Api(self.home, self.kafka, self.postgres, self.mlflow, {**framing, **api_settings})
         self.audit = Audit(self.home, self.kafka.url, audit_settings)
         parts: tuple[Part, ...] = (self.kafka, self.postgres, self.mlflow, self.worker, self.api, self.audit)
+        if self.schema_registry is not None:
+            parts = (*parts, self.schema_registry)
         self.runners: Mapping[str, Runner] = {part.name: Runner(part, restarts) for part in parts}
         self._pending: set[str] = set()
         self._lock: HomeLock | None = None
@@ -99,7 +109,13 @@ class LocalSystem:
             "MATIH_SPOOL_DIR": str(self.home.folder("spool")),
             "MATIH_HOME": str(self.home.path),
             **self.audit.environment(),
+            **(self.schema_registry.environment() if self.schema_registry is not None else {}),
         }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All parts that this system has."""
+        return tuple(self.runners)
 
     def data_folders(self) -> tuple[Path, ...]:
         """Where all data is: MATIH_HOME, and for root PostgreSQL's own folder, which its account can reach."""
@@ -129,9 +145,9 @@ class LocalSystem:
             JarsMissing: Kafka's jars can't be had.
             PartFailed: one of them did not start, or not in time; the others may run.
         """
-        wanted = self._with_needs(names or PARTS)
-        if "kafka" in wanted:
-            downloads.fetch()
+        wanted = self._with_needs(names or self.names)
+        if wanted & {"kafka", "schema-registry"}:
+            downloads.fetch(schema_registry="schema-registry" in wanted)
         self.want(*wanted)
         deadline = time.monotonic() + timeout
         while late := [name for name in wanted if not PartState.of(self.runners[name]).is_settled]:
@@ -155,7 +171,7 @@ class LocalSystem:
 
     def stop(self, *names: str, tell: Callable[[], None] = _nothing) -> None:
         """Stops parts (all by default) in good order, those that need others first; returns once they are gone."""
-        stopping = set(names or PARTS)
+        stopping = set(names or self.names)
         self._pending -= stopping
         while remaining := {name for name in stopping if self.runners[name].state is not State.STOPPED}:
             for name in remaining - self._held_by(remaining):

@@ -19,7 +19,7 @@ class Worker(OwnServer):
     module = "matih_workers"
     ready_page = "/healthz"
     needs: tuple[str, ...] = ("kafka",)
-    uses: tuple[str, ...] = ("postgres", "mlflow")
+    uses: tuple[str, ...] = ("postgres", "mlflow", "schema-registry")
     stop_seconds = 30.0
 
     def __init__(self, home: Home, brokers: str, store_uri: str, settings: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matih_kafka.registry.client import RegistryClient
 
 T = TypeVar("T")
+_PATIENCE_SECONDS: Final = 30.0
 topics = typer.Typer(
     add_completion=False, help="The topics of the catalogue, on the Kafka that KAFKA_BOOTSTRAP_SERVERS names."
 )
@@ -108,15 +109,17 @@ def _settings() -> tuple[KafkaSettings, tuple[Topic, ...]]:
         raise WrongUse(str(error)) from error
 
 
-def _registry(settings: KafkaSettings) -> RegistryClient | None:
+def _registry(kafka: KafkaSettings) -> RegistryClient | None:
     """The registry, if the topic's framing needs one."""
-    if settings.framing is not Framing.CONFLUENT:
+    if kafka.framing is not Framing.CONFLUENT:
         return None
     from matih_kafka.registry.client import RegistryClient
     from matih_kafka.registry.settings import required_settings
 
     try:
-        return RegistryClient(required_settings())
+        settings = required_settings()
+        # Registering takes longer than looking up, and somebody waits for the answer.
+        return RegistryClient(settings.model_copy(update={"timeout": max(settings.timeout, _PATIENCE_SECONDS)}))
     except InvalidSettings as error:
         raise WrongUse(str(error)) from error
 
