@@ -1,4 +1,4 @@
-"""The schema registry on this machine: Apicurio's, out of one Maven artifact, on the Java runtime that Kafka has too."""
+"""The schema registry on this machine: Apicurio's, out of one Maven artifact, on the Java runtime that Kafka has."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_a_server_that_is_not_there_or_says_nothing() -> None:
         client_of(f"http://127.0.0.1:{free_ports(1)[0]}").schema(1)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(RegistryUnavailable, match="is it up"):
         client_of(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2).schema(1)
-    with pytest.raises(RegistryUnavailable, match="registry.invalid"):
+    with pytest.raises(RegistryUnavailable, match=r"registry\.invalid"):
         client_of("http://registry.invalid").schema(1)
 
 
@@ -132,3 +132,7 @@ def test_a_wrong_url_is_told_by_the_variables_name_only(url: str, monkeypatch: p
     with pytest.raises(InvalidSettings, match="SCHEMA_REGISTRY_URL") as caught:
         registry_settings()
     assert SECRET not in str(caught.value)
+
+
+def test_none_at_all_is_no_error() -> None:
+    assert registry_settings().url == ""

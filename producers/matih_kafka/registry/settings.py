@@ -41,9 +41,8 @@ class RegistrySettings(BaseSettings):
     @field_validator("url")
     @classmethod
     def _is_a_base_url(cls, url: str) -> str:
-        return base_url(
-            url, "https://registry.example.com", "user and password go into SCHEMA_REGISTRY_USERNAME and _PASSWORD"
-        )
+        place = "user and password go into SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD"
+        return base_url(url, "https://registry.example.com", place) if url.strip() else ""
 
     def current_password(self) -> str:
         """The password as it is now.
