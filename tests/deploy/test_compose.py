@@ -18,7 +18,9 @@ from matih_api.auth.settings import AuthSettings, auth_settings
 from matih_api.guard.settings import LimitSettings, QuotaSettings
 from matih_api.settings import ApiSettings, api_settings
 from matih_console import commands
+from matih_kafka.registry.settings import RegistrySettings
 from matih_kafka.settings import KafkaSettings
+from matih_local.apicurio import archive
 from matih_workers.audit.settings import AuditSettings
 from matih_workers.settings import WorkerSettings
 
@@ -29,12 +31,19 @@ OURS = [name for name, service in SERVICES.items() if service.get("image", "").s
 ONCE = {"topics"}
 FOREIGN = {
     "kafka": r"KAFKA_[A-Z_]+",
+    "schema-registry": r"APICURIO_(STORAGE_KIND|KAFKASQL_BOOTSTRAP_SERVERS)",
     "postgres": r"POSTGRES_(USER|DB|PASSWORD_FILE)",
     "minio": r"MINIO_ROOT_(USER|PASSWORD)_FILE",
     "mlflow": r"MATIH_PUBLIC_HOST|MLFLOW_(S3_ENDPOINT_URL|DISABLE_TELEMETRY|SERVER_ENABLE_JOB_EXECUTION)",
 }
-OF_COMPOSE = {"MATIH_PUBLIC_HOST", "MATIH_BIND", "MATIH_EVENTS_TOPIC", "MATIH_API_PROCESSES"}
-CLASSES = (KafkaSettings, WorkerSettings, AuditSettings, ApiSettings, AuthSettings, LimitSettings, QuotaSettings)
+OF_COMPOSE = {"MATIH_PUBLIC_HOST", "MATIH_BIND", "MATIH_EVENTS_TOPIC", "MATIH_API_PROCESSES"} | {
+    "MATIH_EVENTS_FRAMING",
+    "SCHEMA_REGISTRY_URL",
+}
+CLASSES = (
+    *(KafkaSettings, RegistrySettings, WorkerSettings, AuditSettings),
+    *(ApiSettings, AuthSettings, LimitSettings, QuotaSettings),
+)
 PORTS = {"worker": "MATIH_WORKER_PORT", "api": "MATIH_API_PORT", "audit": "MATIH_AUDIT_PORT"}
 GUIDE = (ROOT / "docs/guides/team-server.md").read_text(encoding="utf-8")
 
@@ -52,8 +61,10 @@ def settings() -> set[str]:
 
 
 def test_the_services_are_those_of_the_guide() -> None:
-    assert set(SERVICES) == {"kafka", "postgres", "minio", "mlflow", "topics", "worker", "api", "audit"}
-    assert set(OURS) == {"topics", "worker", "api", "audit"}
+    ours = {"topics", "worker", "api", "audit"}
+    assert set(SERVICES) == {"kafka", "postgres", "minio", "mlflow", "schema-registry"} | ours
+    assert [name for name, service in SERVICES.items() if "profiles" in service] == ["schema-registry"]
+    assert set(OURS) == ours
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -131,7 +142,12 @@ def test_what_depends_on_a_server_waits_for_its_health() -> None:
     for service in SERVICES.values():
         for other, how in service.get("depends_on", {}).items():
             wanted = "service_completed_successfully" if other in ONCE else "service_healthy"
-            assert how == {"condition": wanted}
+            optional = {"required": False} if "profiles" in SERVICES[other] else {}
+            assert how == {"condition": wanted, **optional}
+
+
+def test_the_registry_is_the_release_that_the_tests_run_with() -> None:
+    assert SERVICES["schema-registry"]["image"] == f"apicurio/apicurio-registry:{archive().version}"
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -100,7 +100,7 @@ def test_data_folders_are_all_of_them(tmp_path):
 def test_the_api_waits_for_what_it_needs_only_and_is_stopped_before_what_it_reads(tmp_path):
     api = LocalSystem(tmp_path / "home").api
     assert set(api.needs) == {"kafka", "postgres"}
-    assert set(api.uses) == {"mlflow", "worker"}
+    assert set(api.uses) == {"mlflow", "worker", "schema-registry"}
 
 
 def test_all_but_the_archiver_has_to_work():
