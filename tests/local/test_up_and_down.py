@@ -135,6 +135,13 @@ def test_all_parts_run_and_a_second_up_finds_them(system, parts):
     assert again == parts == system.parts()
 
 
+def test_a_registry_is_not_put_under_what_runs(system, parts):
+    done = system.run("up", "--schema-registry")
+    assert done.returncode == 1
+    assert "`matih local down` first" in done.stderr
+    assert set(system.parts()) == set(PARTS)
+
+
 def test_the_topics_are_those_of_the_catalogue_and_the_brokers_log_is_not_empty(parts):
     settings = KafkaSettings(bootstrap_servers=parts["kafka"]["url"])
     assert asyncio.run(check_topics(settings, catalogue())) == []
