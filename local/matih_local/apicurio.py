@@ -27,6 +27,8 @@ LOCK: Final = Path(__file__).with_name("apicurio.lock")
 PROGRAM: Final = "quarkus-run.jar"
 API: Final = "/apis/ccompat/v7"
 """Where Apicurio speaks Confluent's API."""
+MANAGEMENT: Final = "schema-registry-management"
+"""The name of its second port, for its own health and metrics; it would be 9000 on all addresses."""
 JVM_OPTIONS: Final = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 
 
@@ -93,7 +95,8 @@ class SchemaRegistry:
 
     def setup(self) -> Iterator[Command]:
         """Nothing to make: it makes its tables by itself."""
-        self._home.require_free_port(self.name)
+        for port in (self.name, MANAGEMENT):
+            self._home.require_free_port(port)
         yield from ()
 
     def server(self) -> Command:
@@ -107,6 +110,8 @@ class SchemaRegistry:
         settings = {
             "QUARKUS_HTTP_HOST": "127.0.0.1",
             "QUARKUS_HTTP_PORT": str(self._port),
+            "QUARKUS_MANAGEMENT_HOST": "127.0.0.1",
+            "QUARKUS_MANAGEMENT_PORT": str(self._home.port(MANAGEMENT)),
             "QUARKUS_HTTP_ACCESS_LOG_ENABLED": "false",
             "APICURIO_STORAGE_KIND": "sql",
             "APICURIO_STORAGE_SQL_KIND": "h2",

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from tests.waiting import until
 
@@ -72,6 +73,16 @@ def test_what_it_has_answered_outlives_a_kill(schema_registry: str, registry_sys
     registry_system.kill("schema-registry")
     registry_system.start("schema-registry")
     assert [version.id for version in client.newest_first("kept-value")] == [kept]
+
+
+def test_it_listens_on_its_two_ports_of_this_machine_only(schema_registry: str, registry_system: LocalSystem) -> None:
+    pid = registry_system.runners["schema-registry"].pid
+    process = psutil.Process(pid)
+    connections = getattr(process, "net_connections", None) or process.connections  # as psutil 5 calls it
+    listening = [one.laddr for one in connections() if one.status == psutil.CONN_LISTEN]
+    ports = {registry_system.home.port(name) for name in ("schema-registry", apicurio.MANAGEMENT)}
+    assert {port for _, port in listening} == ports
+    assert {address.removeprefix("::ffff:") for address, _ in listening} == {"127.0.0.1"}
 
 
 @pytest.mark.soak

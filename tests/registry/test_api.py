@@ -13,6 +13,7 @@ from tests.workers.journals import Entry, Producer
 from matih_kafka.registry.schema_ids import SchemaIds, subject_of
 from matih_kafka.registry.settings import registry_settings
 from matih_local import mlflow_schema
+from matih_local.health import answers
 from matih_schemas import codec
 from matih_schemas.event_batch import CONTENT_TYPE, PATH, pack
 
@@ -78,7 +79,7 @@ def test_an_api_that_has_never_been_told_the_id_takes_nothing_until_the_registry
 ) -> None:
     confluent.door.shut()
     api = start()
-    until(lambda: api.log().count("Application startup complete"), "it has started")
+    until(lambda: answers(f"{api.url}/healthz"), "it has started")
     refused = create(api, "refused")
     assert refused.status_code == 503
     assert confluent.registry in refused.text
