@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from matih_kafka.admin import unreachable
 from matih_kafka.errors import BrokerUnavailable
+from matih_kafka.framing import framer
 from matih_kafka.idempotent import KafkaPublisher
 from matih_kafka.operator import Operator, operator
-from matih_kafka.publisher import Record
-from matih_schemas import codec
 from matih_schemas.admin_details import KAFKA_USER, TENANTS, listed
 from matih_schemas.errors import InvalidName
 from matih_schemas.events import AdminAction, TrackingEvent
@@ -74,16 +73,19 @@ async def record(settings: KafkaSettings, deed: Deed) -> TrackingEvent:
     """Publishes the deed's event; when this returns, all in-sync replicas have it.
 
     Raises:
-        BrokerUnavailable: Kafka does not take it; the event may be there all the same.
+        BrokerUnavailable: Kafka does not take it; the event may be there all the same. Or nobody knows the schema's id.
         InvalidName: the events topic's name can't be one.
+        InvalidSettings: the topic's framing is Confluent's, and no registry is named.
+        WrongTopic: the registry does not have this release's schema.
     """
     event = event_of(deed, operator(settings), str(uuid.uuid4()), time.time_ns() // 1_000_000)
     topic = catalogue(settings.events_topic, settings.events_partitions)[0]
+    framing = framer(settings)
     publisher = KafkaPublisher(settings, topic, client_id="matih-admin", request_timeout=REQUEST_TIMEOUT)
     try:
+        await framing.connect()
         await publisher.connect()
-        one = Record(codec.event_key(event), codec.encode(event), tuple(codec.headers(event)))
-        await asyncio.wait_for(publisher.send(one), SECONDS)
+        await asyncio.wait_for(publisher.send(framing.record(event)), SECONDS)
     except asyncio.TimeoutError as error:
         raise BrokerUnavailable(unreachable(settings, error)) from error
     finally:
