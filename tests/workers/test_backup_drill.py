@@ -52,8 +52,9 @@ def started(pipe: Pipe, who: list[Producer]) -> None:
     identifier = identity.experiment_id("acme", who[0].experiment)
     pipe.publish(whole(who[0]))
     pipe.publish([who[1].created(), who[1].log(*entries(0, 1))])
-    pipe.publish([experiment_event("acme", events.ExperimentUpdated(identifier, tags={"stage": "yesterday"}))])
     pipe.start()
+    pipe.settled()  # the experiment is there: its own events come in another partition
+    pipe.publish([experiment_event("acme", events.ExperimentUpdated(identifier, tags={"stage": "yesterday"}))])
     pipe.settled()
 
 

@@ -92,9 +92,9 @@ def published(pipe: Pipe) -> list[Producer]:
     identifier = identity.experiment_id("acme", who[1].experiment)
     for one in who:
         pipe.publish(whole(one))
-    pipe.publish_records([Record(b"acme/garbage", b"no event")])
     pipe.start()
-    pipe.settled()
+    pipe.settled()  # where MLflow has no experiment yet, no position can be noted
+    pipe.publish_records([Record(b"acme/garbage", b"no event")])
     pipe.publish([experiment_event("acme", events.ExperimentUpdated(identifier, name=f"{who[1].experiment}-new"))])
     pipe.publish([who[2].deleted()])
     pipe.settled()
