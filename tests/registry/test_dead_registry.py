@@ -138,7 +138,7 @@ def test_both_framings_on_one_topic_are_ingested_archived_and_replayed_without_t
     mlflow_schema.main(rebuilt)
     monkeypatch.setenv("MATIH_STORE_URI", rebuilt)
     monkeypatch.setenv("MATIH_WORKER_DATADIR", str(tmp_path / "replay"))
-    assert main(["replay", "--full", "--yes", "--json"]) == 0
+    assert main(["replay", "--full", "--yes", "--reason", "rebuilt", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["events"], report["refused"]) == (len(events), {})
     again = SqlBench(rebuilt)
