@@ -174,7 +174,10 @@ def test_the_archive_has_all_events_and_verifies(system, parts):
     kill(system, "audit")
     assert (system.home / "audit.key").read_text() == key
     command = [sys.executable, "-m", "matih_console.main", "audit", "verify"]
-    verified = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
+    # It notes its reading in the archive, with its user's umask.
+    verified = subprocess.run(
+        command, env={**os.environ, **variables}, capture_output=True, text=True, check=False, umask=0o077
+    )
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert "everything is as it was written" in verified.stdout
 
