@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.api.gateway_app import Serving, app, tokens_in
+from tests.waiting import until
 from tests.workers.journals import Entry, Producer
 
 from matih_api.admission import Admission
@@ -236,9 +237,7 @@ def test_without_kafka_it_is_503_at_once_and_then_goes_on(bench: Bench) -> None:
     refused(bench, answer, 503)
     assert int(answer.headers["retry-after"]) > 0
     bench.topic.up = True
-    for _ in range(100):
-        if bench.post(body).status_code == 200:
-            break
+    until(lambda: bench.post(body).status_code == 200, "the gateway takes events again")
     assert bench.published()[:2] == [codec.decode(value) for value in unpack(_stamped(body, "ada"))]
 
 

