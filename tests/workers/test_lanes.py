@@ -108,6 +108,15 @@ def test_what_has_more_on_the_broker_is_not_short() -> None:
     assert sorted(places(part(lanes))) == [(0, 1), (1, 1)]
 
 
+def test_what_is_on_the_broker_counts_by_the_size_of_what_is_here() -> None:
+    lanes = Lanes()
+    lanes.behind(0, 4)
+    lanes.behind(1, 4)
+    put(lanes, record(0, 0, 11_000), record(1, 0, 600))
+    assert places(part(lanes)) == [(1, 0)]
+    assert places(part(lanes)) == [(0, 0)]
+
+
 def test_long_lanes_take_turns_of_as_many_bytes() -> None:
     lanes = Lanes()
     for partition, size in ((0, 11_000), (1, 1_100)):

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from matih_workers.lanes import Lanes
 
-LOOK_AGAIN: Final = 0.005
-"""Seconds after which a full lane may have room again."""
+LOOK_AGAIN: Final = 0.05
+"""Seconds after which it is looked whether a full lane has room again. Ten times as often took a third of the speed:
+each look takes CPU from the batch that is being applied."""
 FETCH_WAIT_MS: Final = 200
 """How long a broker may hold back the answer to a fetch: aiokafka asks it for nothing else meanwhile, so when the
 records of one partition have all been taken, the next ones wait for as long as the others are idle. Faust has 1500."""

@@ -20,9 +20,7 @@ ROOM_BYTES: Final = 512 << 10
 LANE_BYTES: Final = 64 << 10
 """What each lane may have of it in any case; one record always."""
 SHORT_BYTES: Final = 16 << 10
-"""A lane is short with at most so many bytes, and ..."""
-SHORT_BEHIND: Final = 64
-"""... at most so many records on the broker behind them."""
+"""A lane is short with at most so many bytes, those counted in that its partition still has on the broker."""
 POINTS_BETWEEN: Final = 2_500
 """Points of long lanes in a batch, beside short ones: what these wait for."""
 SMALL_PARTS: Final = 40
@@ -104,7 +102,10 @@ class Lanes:
                     break
 
     def _is_short(self, partition: int) -> bool:
-        return self._bytes.get(partition, 0) <= SHORT_BYTES and self._behind.get(partition, 0) <= SHORT_BEHIND
+        """Whether little waits, with what is on the broker, whose records are taken to be as large as those here."""
+        here = len(self._waiting[partition])
+        all_records = here + self._behind.get(partition, 0)
+        return self._bytes[partition] * all_records <= SHORT_BYTES * here
 
     def _share_room(self) -> None:
         self._limit = max(LANE_BYTES, ROOM_BYTES // max(1, sum(map(bool, self._bytes.values()))))
