@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Final
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from matih_kafka.environment import invalid_settings, secret_in
+from matih_kafka.environment import from_environment, secret_in
 
 DEFAULT_TRACKING_URI: Final = "http://mlflow:5000"
 
@@ -73,10 +73,7 @@ def api_settings() -> ApiSettings:
     Raises:
         InvalidSettings: one of them can't be; the message names the variable.
     """
-    try:
-        found = ApiSettings()
-    except ValidationError as error:
-        raise invalid_settings(error, "MATIH_API_") from None
+    found = from_environment(ApiSettings)
     if found.tracking_uri_file is not None and not os.environ.get("MATIH_API_TRACKING_URI"):
         found = found.model_copy(update={"tracking_uri": secret_in(found.tracking_uri_file)})
     if found.mlflow_url or not found.tracking_uri.startswith(("http://", "https://")):

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
+
+from pydantic import ValidationError
 
 from matih_kafka.errors import InvalidSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pydantic import ValidationError
+    from pydantic import SecretStr
+    from pydantic_settings import BaseSettings
+
+S = TypeVar("S", bound="BaseSettings")
+
+
+def from_environment(kind: type[S]) -> S:
+    """Settings of this kind, from this process's environment.
+
+    Raises:
+        InvalidSettings: one of them can't be; the message names the variable.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        raise invalid_settings(error, kind.model_config["env_prefix"]) from None
 
 
 def invalid_settings(error: ValidationError, prefix: str) -> InvalidSettings:
@@ -28,6 +45,15 @@ def secret_in(file: Path) -> str:
         return file.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise InvalidSettings(f"can't read the secret in {file}: {error.strerror}") from error
+
+
+def secret_of(value: SecretStr, file: Path | None) -> str:
+    """The secret that is given, else the one that the file holds; empty for none.
+
+    Raises:
+        InvalidSettings: the file can't be read.
+    """
+    return value.get_secret_value() or (secret_in(file) if file else "")
 
 
 def base_url(url: str, example: str, secret_place: str) -> str:

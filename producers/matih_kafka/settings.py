@@ -6,10 +6,10 @@ import ssl
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from matih_kafka.environment import invalid_settings, secret_in
+from matih_kafka.environment import from_environment, secret_of
 from matih_kafka.errors import InvalidSettings
 from matih_schemas.topics import EVENTS_TOPIC, PARTITIONS, Framing
 
@@ -88,14 +88,14 @@ class KafkaSettings(BaseSettings):
         if self.security_protocol.startswith("SASL"):
             options["sasl_mechanism"] = self.sasl_mechanism
             options["sasl_plain_username"] = self.sasl_username
-            options["sasl_plain_password"] = _secret(self.sasl_password, self.sasl_password_file)
+            options["sasl_plain_password"] = secret_of(self.sasl_password, self.sasl_password_file)
         return options
 
     def _ssl_context(self) -> ssl.SSLContext:
         try:
             context = ssl.create_default_context(cafile=self.ssl_cafile)
             if self.ssl_certfile:
-                password = _secret(self.ssl_key_password, self.ssl_key_password_file)
+                password = secret_of(self.ssl_key_password, self.ssl_key_password_file)
                 context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password)
         except (OSError, ssl.SSLError) as error:
             files = [str(path) for path in (self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile) if path]
@@ -109,11 +109,4 @@ def kafka_settings() -> KafkaSettings:
     Raises:
         InvalidSettings: one of them can't be; the message names the variable.
     """
-    try:
-        return KafkaSettings()
-    except ValidationError as error:
-        raise invalid_settings(error, "KAFKA_") from None
-
-
-def _secret(value: SecretStr, file: Path | None) -> str:
-    return value.get_secret_value() or (secret_in(file) if file else "")
+    return from_environment(KafkaSettings)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.audit.test_recovery import KEY
 from tests.audit.world import World
+
+from matih_workers.audit.storage import LocalFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,3 +22,12 @@ def world(kafka: str, events_topic: str, tmp_path: Path) -> Iterator[World]:
     world = World(kafka, events_topic, tmp_path)
     yield world
     world.close()
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalFolder:
+    """Where no Kafka is configured."""
+    (tmp_path / "key").write_text(KEY.secret())
+    os.environ["MATIH_AUDIT_KEY_FILE"] = str(tmp_path / "key")
+    del os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+    return LocalFolder(tmp_path / "archive")

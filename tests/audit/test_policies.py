@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.audit.test_events import RECEIVED, add, command
+from tests.audit.test_events import RECEIVED, add, command, report
 from tests.audit.test_recovery import KEY, TOPIC_ID, Killed, Mortal, read
 from tests.audit.test_verification import verified
 from tests.workers.journals import Entry, Producer
@@ -38,19 +38,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WHY = ("--reason", "request 12")
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> LocalFolder:
-    """Where no Kafka is configured."""
-    (tmp_path / "key").write_text(KEY.secret())
-    os.environ["MATIH_AUDIT_KEY_FILE"] = str(tmp_path / "key")
-    del os.environ["KAFKA_BOOTSTRAP_SERVERS"]
-    return LocalFolder(tmp_path / "archive")
-
-
-def report(tmp_path: Path, *arguments: str) -> dict[str, Any]:
-    return json.loads(command(tmp_path, *arguments, "--json"))  # type: ignore[no-any-return]
 
 
 def done(action: str = "replay", tenant: str = "acme", **details: str) -> TrackingEvent:

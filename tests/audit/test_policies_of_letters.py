@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-import pytest
-from tests.audit.test_events import RECEIVED, command
-from tests.audit.test_policies import WHY, report, written_for
+from tests.audit.test_events import RECEIVED, command, report
+from tests.audit.test_policies import WHY, written_for
 from tests.audit.test_recovery import KEY, TOPIC_ID
 from tests.audit.test_verification import verified
 from tests.workers.journals import Producer
@@ -18,7 +16,6 @@ from matih_workers.audit.batch import Batch, Topic
 from matih_workers.audit.log import LogWriter
 from matih_workers.audit.reading import ArchiveReader
 from matih_workers.audit.record import ArchivedRecord
-from matih_workers.audit.storage import LocalFolder
 from matih_workers.dead_letters.letter import Place, letter
 from matih_workers.dead_letters.register import settlement
 
@@ -26,17 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matih_kafka.publisher import Record
+    from matih_workers.audit.storage import LocalFolder
 
 LETTERS = Topic(TOPIC_ID.cluster_id, "letters-id", dead_letter_name(TOPIC_ID.name))
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> LocalFolder:
-    """Where no Kafka is configured."""
-    (tmp_path / "key").write_text(KEY.secret())
-    os.environ["MATIH_AUDIT_KEY_FILE"] = str(tmp_path / "key")
-    del os.environ["KAFKA_BOOTSTRAP_SERVERS"]
-    return LocalFolder(tmp_path / "archive")
 
 
 def add_letters(storage: LocalFolder, *who: Producer) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytest
 from tests.audit.records import run_of
-from tests.audit.test_events import add, command, record
+from tests.audit.test_events import add, command, record, report
 from tests.audit.test_recovery import KEY, TOPIC_ID, Killed, Mortal, archive, read
 from tests.audit.test_verification import verified
 from tests.workers.journals import Entry, Producer
@@ -23,18 +20,6 @@ from matih_workers.audit.storage import LocalFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> LocalFolder:
-    (tmp_path / "key").write_text(KEY.secret())
-    os.environ["MATIH_AUDIT_KEY_FILE"] = str(tmp_path / "key")
-    del os.environ["KAFKA_BOOTSTRAP_SERVERS"]
-    return LocalFolder(tmp_path / "archive")
-
-
-def report(tmp_path: Path, *arguments: str) -> dict[str, Any]:
-    return json.loads(command(tmp_path, *arguments, "--json"))  # type: ignore[no-any-return]
 
 
 def test_which_files_become_one() -> None:

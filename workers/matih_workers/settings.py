@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from matih_kafka.environment import invalid_settings, secret_in
+from matih_kafka.environment import from_environment, secret_in
 from matih_kafka.errors import InvalidSettings
 from matih_schemas.identity import check_tenant
 
@@ -100,10 +100,7 @@ def worker_settings() -> WorkerSettings:
     Raises:
         InvalidSettings: one of them can't be; the message names the variable.
     """
-    try:
-        settings = WorkerSettings()
-    except ValidationError as error:
-        raise invalid_settings(error, "MATIH_") from None
+    settings = from_environment(WorkerSettings)
     return settings.model_copy(update={"store_uri": _store_address(settings)()})
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from matih_api.auth.addresses import is_loopback
-from matih_kafka.environment import invalid_settings
+from matih_kafka.environment import from_environment
 
 
 class AuthSettings(BaseSettings):
@@ -94,7 +94,4 @@ def auth_settings() -> AuthSettings:
     Raises:
         matih_kafka.errors.InvalidSettings: one of them can't be; the message names the variable.
     """
-    try:
-        return AuthSettings()
-    except ValidationError as error:
-        raise invalid_settings(error, "MATIH_") from None
+    return from_environment(AuthSettings)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from matih_kafka.environment import invalid_settings
+from matih_kafka.environment import from_environment
 
 _CONFIG = SettingsConfigDict(env_prefix="MATIH_API_", env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -79,10 +79,7 @@ def limit_settings() -> LimitSettings:
     Raises:
         InvalidSettings: one of them can't be; the message names the variable.
     """
-    try:
-        return LimitSettings()
-    except ValidationError as error:
-        raise invalid_settings(error, "MATIH_API_") from None
+    return from_environment(LimitSettings)
 
 
 def quota_settings() -> QuotaSettings:
@@ -91,7 +88,4 @@ def quota_settings() -> QuotaSettings:
     Raises:
         InvalidSettings: one of them can't be; the message names the variable.
     """
-    try:
-        return QuotaSettings()
-    except ValidationError as error:
-        raise invalid_settings(error, "MATIH_API_") from None
+    return from_environment(QuotaSettings)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from matih_kafka.environment import base_url, invalid_settings, secret_in
+from matih_kafka.environment import base_url, from_environment, secret_in
 from matih_kafka.errors import InvalidSettings
 
 TOKEN_MAX: Final = 16_384
@@ -58,7 +58,4 @@ def gateway_settings() -> GatewaySettings:
     Raises:
         InvalidSettings: one of them can't be; the message names the variable.
     """
-    try:
-        return GatewaySettings()
-    except ValidationError as error:
-        raise invalid_settings(error, "MATIH_API_") from None
+    return from_environment(GatewaySettings)

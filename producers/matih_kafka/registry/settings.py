@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from matih_kafka.environment import base_url, invalid_settings, secret_in
+from matih_kafka.environment import base_url, from_environment, secret_of
 from matih_kafka.errors import InvalidSettings
 
 
@@ -50,8 +50,7 @@ class RegistrySettings(BaseSettings):
         Raises:
             InvalidSettings: its file can't be read.
         """
-        given = self.password.get_secret_value()
-        return given or (secret_in(self.password_file) if self.password_file else "")
+        return secret_of(self.password, self.password_file)
 
 
 def registry_settings() -> RegistrySettings:
@@ -60,10 +59,7 @@ def registry_settings() -> RegistrySettings:
     Raises:
         InvalidSettings: one of them can't be; the message names the variable.
     """
-    try:
-        return RegistrySettings()
-    except ValidationError as error:
-        raise invalid_settings(error, "SCHEMA_REGISTRY_") from None
+    return from_environment(RegistrySettings)
 
 
 def required_settings() -> RegistrySettings:

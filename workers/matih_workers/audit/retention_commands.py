@@ -25,7 +25,7 @@ from matih_workers.audit.reading import ArchiveReader
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from matih_workers.audit.policies import Policies
+    from matih_workers.audit.policies import Hold, Policies
     from matih_workers.audit.storage import Storage
 
 _RUN_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -69,9 +69,7 @@ def hold(
     whose, why = None if tenant is None else _tenant(tenant), reason_for("audit hold", reason)
     one = policies.Hold(os.urandom(4).hex(), whose, None if run is None else _run(run), why, user_name(), _now())
     with written(archive) as (_, writer):
-        details = {"hold": one.id} | listed(RUNS, [] if one.run is None else [one.run])
-        tenants = [] if one.tenant is None else [one.tenant]
-        _record("audit.hold", str(one), why, tenants, details, unrecorded=unrecorded)
+        _record_hold("audit.hold", one, why, unrecorded=unrecorded)
         writer.commit([encode(policies.hold(one))])
     if json:
         print_json(one._asdict())
@@ -92,9 +90,7 @@ def release(
         one = in_force(storage, writer.checkpoint.size).holds.get(hold_id)
         if one is None:
             raise CommandFailed(f"there is no hold {hold_id}: see `matih audit policies`")
-        details = {"hold": one.id} | listed(RUNS, [] if one.run is None else [one.run])
-        tenants = [] if one.tenant is None else [one.tenant]
-        _record("audit.release", str(one), why, tenants, details, unrecorded=unrecorded)
+        _record_hold("audit.release", one, why, unrecorded=unrecorded)
         writer.commit([encode(policies.release(one.id, why, user_name(), _now()))])
     if json:
         print_json({"released": one._asdict(), "reason": why})
@@ -154,6 +150,12 @@ def _record(
     from matih_kafka.admin_actions import Deed
 
     record_if_there_is_kafka(Deed(action, target, reason, frozenset(tenants), details), unrecorded=unrecorded)
+
+
+def _record_hold(action: str, one: Hold, why: str, *, unrecorded: bool) -> None:
+    details = {"hold": one.id} | listed(RUNS, [] if one.run is None else [one.run])
+    tenants = [] if one.tenant is None else [one.tenant]
+    _record(action, str(one), why, tenants, details, unrecorded=unrecorded)
 
 
 def _tenant(given: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from matih_kafka.environment import invalid_settings, secret_in
+from matih_kafka.environment import from_environment, secret_in
 from matih_kafka.errors import InvalidSettings
 from matih_workers.audit import notes
 from matih_workers.audit.errors import InvalidKey
@@ -95,7 +95,4 @@ def audit_settings() -> AuditSettings:
     Raises:
         InvalidSettings: one of them can't be; the message names the variable.
     """
-    try:
-        return AuditSettings()
-    except ValidationError as error:
-        raise invalid_settings(error, "MATIH_") from None
+    return from_environment(AuditSettings)
