@@ -104,11 +104,13 @@ def test_with_room_for_all_it_waits_as_long_as_it_is_told(thread: FairThread) ->
     assert consumer.waited == [1.0]
 
 
-def test_the_lanes_learn_how_much_is_behind(thread: FairThread, lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: dict[int, int] = {}
-    monkeypatch.setattr(lanes, "behind", told.__setitem__)
+def test_the_lanes_learn_what_came_and_what_is_left(
+    thread: FairThread, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[int, tuple[int, int]] = {}
+    monkeypatch.setattr(lanes, "polled", lambda partition, *what: told.__setitem__(partition, what))
     poll(thread, Fetched({FLOOD: [100_000] * 500, RUN: [1_000] * 2}))
-    assert told == {FLOOD.partition: 494, RUN.partition: 0}
+    assert told == {FLOOD.partition: (600_000, 494), RUN.partition: (2_000, 0)}
 
 
 def test_only_wanted_partitions_with_records_are_here() -> None:

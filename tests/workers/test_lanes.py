@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from matih_workers.lanes import (
     LANE_BYTES,
+    LIVE_BYTES,
+    LIVE_PARTS,
     POINTS_BETWEEN,
     ROOM_BYTES,
-    SHORT_PARTS,
     SMALL_PARTS,
     Lanes,
     points_at_most,
@@ -29,6 +30,12 @@ def record(partition: int, offset: int, size: int) -> Received:
 def put(lanes: Lanes, *records: Received) -> None:
     for one in records:
         lanes.put(one)
+
+
+def live(lanes: Lanes, *records: Received) -> None:
+    """They come, of one partition, and nothing is left of it."""
+    lanes.polled(records[0].partition, sum(len(one.value or b"") for one in records), 0)
+    put(lanes, *records)
 
 
 def part(
@@ -65,62 +72,76 @@ def test_all_come_out_once_in_their_order_and_within_the_bounds(
     assert all(lanes.room(partition) for partition in range(4))
 
 
-def test_a_short_lane_goes_next_and_alone_however_long_the_others_are() -> None:
+def test_a_live_lane_goes_next_and_alone_however_long_the_others_are() -> None:
     lanes = Lanes()
     for partition in range(11):
         put(lanes, *[record(partition, offset, 11_000) for offset in range(6)])
     assert sum(map(points_at_most, part(lanes))) > POINTS_BETWEEN
-    put(lanes, record(11, 0, 600), record(11, 1, 600))
+    live(lanes, record(11, 0, 600), record(11, 1, 600))
     assert places(part(lanes)) == [(11, 0), (11, 1)]
     between = part(lanes)
     assert {one.partition for one in between}.isdisjoint({11})
     assert sum(map(points_at_most, between[:-1])) < POINTS_BETWEEN
-    put(lanes, record(11, 2, 600))
+    live(lanes, record(11, 2, 600))
     assert places(part(lanes)) == [(11, 2)]
 
 
-def test_after_a_while_without_short_ones_batches_are_large_again() -> None:
+def test_after_a_while_without_live_ones_batches_are_large_again() -> None:
     lanes = Lanes()
-    put(lanes, record(1, 0, 500), *[record(0, offset, 11_000) for offset in range(400)])
+    live(lanes, record(1, 0, 500))
+    put(lanes, *[record(0, offset, 11_000) for offset in range(400)])
     sizes = [len(part(lanes)) for _ in range(SMALL_PARTS + 2)]
     assert sizes[0] == 1
     assert max(sizes[1:SMALL_PARTS]) < sizes[-1] == POINTS // points_at_most(record(0, 0, 11_000))
 
 
-def test_long_lanes_go_on_beside_short_ones_that_never_end() -> None:
+def test_a_backlog_goes_on_beside_live_lanes_that_never_end() -> None:
     lanes = Lanes()
     put(lanes, *[record(0, offset, 11_000) for offset in range(40)])
     seen = []
-    for offset in range(40 * (SHORT_PARTS + 1)):
-        put(lanes, record(1, offset, 500))
+    for offset in range(40 * (LIVE_PARTS + 1)):
+        live(lanes, record(1, offset, 500))
         seen += part(lanes)
     assert len([one for one in seen if one.partition == 0]) == 40
 
 
-def test_what_has_more_on_the_broker_is_not_short() -> None:
+def test_what_has_more_on_the_broker_is_not_live() -> None:
     lanes = Lanes()
-    lanes.behind(1, 5_000)
+    lanes.polled(1, 500, left=5_000)
     put(lanes, record(0, 0, 100), record(1, 0, 500))
-    assert places(part(lanes)) == [(0, 0)]
-    assert places(part(lanes)) == [(1, 0)]
-    lanes.behind(1, 0)
-    put(lanes, record(0, 1, 100), record(1, 1, 500))
-    assert sorted(places(part(lanes))) == [(0, 1), (1, 1)]
+    assert len(part(lanes)) == 2
 
 
-def test_what_is_on_the_broker_counts_by_the_size_of_what_is_here() -> None:
+def test_a_backlogs_end_is_not_live_but_what_comes_after_it_is() -> None:
     lanes = Lanes()
-    lanes.behind(0, 4)
-    lanes.behind(1, 4)
-    put(lanes, record(0, 0, 11_000), record(1, 0, 600))
-    assert places(part(lanes)) == [(1, 0)]
-    assert places(part(lanes)) == [(0, 0)]
+    put(lanes, record(0, 0, 100))
+    lanes.polled(1, 500, left=1)
+    live(lanes, record(1, 1, 500))
+    assert len(part(lanes)) == 2
+    put(lanes, record(0, 1, 100))
+    live(lanes, record(1, 2, 500))
+    assert places(part(lanes)) == [(1, 2)]
+
+
+def test_a_long_lane_does_not_become_live_when_little_is_left_of_it() -> None:
+    lanes = Lanes()
+    live(lanes, *[record(1, offset, LIVE_BYTES // 2) for offset in range(3)])
+    put(lanes, *[record(0, offset, LIVE_BYTES // 2) for offset in range(3)])
+    two_of_each = 4 * points_at_most(record(0, 0, LIVE_BYTES // 2)) - 1
+    assert sorted(places(part(lanes, two_of_each))) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert sorted(places(part(lanes))) == [(0, 2), (1, 2)]
+
+
+def test_what_comes_to_a_long_lane_is_not_live() -> None:
+    lanes = Lanes()
+    put(lanes, record(0, 0, 100), record(1, 0, LIVE_BYTES))
+    live(lanes, record(1, 1, 100))
+    assert len(part(lanes)) == 3
 
 
 def test_long_lanes_take_turns_of_as_many_bytes() -> None:
     lanes = Lanes()
     for partition, size in ((0, 11_000), (1, 1_100)):
-        lanes.behind(partition, 1000)
         put(lanes, *[record(partition, offset, size) for offset in range(100)])
     sizes = dict.fromkeys((0, 1), 0)
     for one in part(lanes, points=6_000):
@@ -131,7 +152,6 @@ def test_long_lanes_take_turns_of_as_many_bytes() -> None:
 def test_no_lane_waits_for_ever() -> None:
     lanes = Lanes()
     for partition in range(12):
-        lanes.behind(partition, 1000)
         put(lanes, *[record(partition, offset, 11_000) for offset in range(3)])
     seen = [one.partition for _ in range(12) for one in part(lanes, points=1_000)]
     assert set(seen) == set(range(12))

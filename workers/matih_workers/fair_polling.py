@@ -58,7 +58,9 @@ class FairThread(AIOKafkaConsumerThread):
         if not found:
             found = await self._wait(consumer, wanted, timeout if wanted == set(active_partitions) else LOOK_AGAIN)
         for pair, records in found.items():
-            self._lanes.behind(pair.partition, (consumer.highwater(pair) or 0) - records[-1].offset - 1)
+            size = sum(len(record.value or b"") for record in records)
+            left = (consumer.highwater(pair) or 0) - records[-1].offset - 1
+            self._lanes.polled(pair.partition, size, left)
         return found
 
     async def _turn(self, consumer: Any, pair: Any, max_records: int | None) -> list[Any]:

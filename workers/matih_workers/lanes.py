@@ -1,7 +1,7 @@
 """Records that wait to be applied, a lane for each partition: which go next, and for which there is room.
 
 One tenant's backlog must not stand before another's run. So a partition waits only behind its own records, and where
-some lanes are long and others short, the short ones go in batches of their own, between smaller ones of the long.
+some have a backlog and others are live, the live ones go in batches of their own, between smaller ones of the others.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ ROOM_BYTES: Final = 512 << 10
 """Bytes of values that may wait: Kafka's client counts records, and one may have a megabyte."""
 LANE_BYTES: Final = 64 << 10
 """What each lane may have of it in any case; one record always."""
-SHORT_BYTES: Final = 16 << 10
-"""A lane is short with at most so many bytes, those counted in that its partition still has on the broker."""
+LIVE_BYTES: Final = 16 << 10
+"""A lane is live with at most so many bytes, if they were all that there was, and before them too nothing was left.
+
+A backlog's end is not live: nobody waits for it, and in small batches it would slow the others' backlogs.
+"""
 POINTS_BETWEEN: Final = 2_500
-"""Points of long lanes in a batch, beside short ones: what these wait for."""
+"""Points of other lanes in a batch, beside live ones: what these wait for."""
 SMALL_PARTS: Final = 40
-"""So many such batches after a short lane had something: it may have more soon."""
-SHORT_PARTS: Final = 3
-"""Parts of short lanes, as they come, before the long ones get their turn."""
+"""So many such batches after a live lane had something: it may have more soon."""
+LIVE_PARTS: Final = 3
+"""Parts of live lanes, as they come, before the others get their turn."""
 _POINT_BYTES: Final = 11
 """A point takes so many bytes or more."""
 
@@ -34,25 +37,29 @@ _POINT_BYTES: Final = 11
 class Lanes:
     """What was taken from the topic and is not applied yet.
 
-    For the worker's event loop; `room` and `behind` may be called in another thread.
+    For the worker's event loop; `room` and `polled` may be called in another thread.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[int, deque[Received]] = {}
         self._bytes: dict[int, int] = {}
-        self._behind: dict[int, int] = {}
+        self._nothing_left: dict[int, bool] = {}
+        self._live: set[int] = set()
         self._limit = ROOM_BYTES
-        self._short_parts = 0
-        self._since_short = SMALL_PARTS
+        self._live_parts = 0
+        self._since_live = SMALL_PARTS
         self._turn = 0
 
     def room(self, partition: int) -> int:
         """For how many bytes more of the partition's values there is room; a larger record may come if it is not 0."""
         return max(0, self._limit - self._bytes.get(partition, 0))
 
-    def behind(self, partition: int, records: int) -> None:
-        """So many records stand on the broker behind those of the partition that came."""
-        self._behind[partition] = records
+    def polled(self, partition: int, size: int, left: int) -> None:
+        """So many bytes of values come now, and so many records of the partition are left on the broker."""
+        few = self._bytes.get(partition, 0) + size <= LIVE_BYTES
+        is_live = few and left <= 0 and self._nothing_left.get(partition, True)
+        (self._live.add if is_live else self._live.discard)(partition)
+        self._nothing_left[partition] = left <= 0
 
     def put(self, record: Received) -> None:
         """The record waits from now on, behind the others of its partition."""
@@ -69,14 +76,14 @@ class Lanes:
             alone: whether a record has to be the only one of its part.
         """
         lanes = [partition for partition, records in self._waiting.items() if records]
-        short = [partition for partition in lanes if self._is_short(partition)]
-        long = [partition for partition in lanes if partition not in short]
-        self._since_short = 0 if short else self._since_short + 1
-        self._short_parts = self._short_parts + 1 if short and long and self._short_parts < SHORT_PARTS else 0
-        if self._short_parts or not long:
-            lanes = short
+        live = [partition for partition in lanes if partition in self._live]
+        others = [partition for partition in lanes if partition not in live]
+        self._since_live = 0 if live else self._since_live + 1
+        self._live_parts = self._live_parts + 1 if live and others and self._live_parts < LIVE_PARTS else 0
+        if self._live_parts or not others:
+            lanes = live
         else:
-            lanes, points = long, min(points, POINTS_BETWEEN) if self._since_short < SMALL_PARTS else points
+            lanes, points = others, min(points, POINTS_BETWEEN) if self._since_live < SMALL_PARTS else points
         self._turn += 1
         return self._take(_rotated(lanes, self._turn), points, events, alone)
 
@@ -100,12 +107,6 @@ class Lanes:
                 if left < 0:
                     waiting.append(lane)
                     break
-
-    def _is_short(self, partition: int) -> bool:
-        """Whether little waits, with what is on the broker, whose records are taken to be as large as those here."""
-        here = len(self._waiting[partition])
-        all_records = here + self._behind.get(partition, 0)
-        return self._bytes[partition] * all_records <= SHORT_BYTES * here
 
     def _share_room(self) -> None:
         self._limit = max(LANE_BYTES, ROOM_BYTES // max(1, sum(map(bool, self._bytes.values()))))
