@@ -7,6 +7,7 @@ holds a hundred thousand points or more, for they compress well: a run on the la
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.consumer.fetcher import FetchResult
@@ -23,6 +24,8 @@ each look takes CPU from the batch that is being applied."""
 FETCH_WAIT_MS: Final = 200
 """How long a broker may hold back the answer to a fetch: aiokafka asks it for nothing else meanwhile, so when the
 records of one partition have all been taken, the next ones wait for as long as the others are idle. Faust has 1500."""
+AT_ONCE: Final = 8
+"""Records that are taken on the word of those before them: each may have a megabyte, however small these were."""
 
 
 def fair_consumer(lanes: Lanes) -> type[Consumer]:
@@ -66,13 +69,16 @@ class FairThread(AIOKafkaConsumerThread):
     async def _turn(self, consumer: Any, pair: Any, max_records: int | None) -> list[Any]:
         """As many of the records that are here as fill the partition's lane."""
         records: list[Any] = []
-        room = self._lanes.room(pair.partition)
-        while room > 0 and (max_records is None or len(records) < max_records):
-            some = await super()._fetch_records(consumer, {pair}, timeout=0, max_records=1)
+        room, left = self._lanes.room(pair.partition), max_records or sys.maxsize
+        at_once, largest = 1, 1
+        while room > 0 and left > 0:
+            some = await super()._fetch_records(consumer, {pair}, timeout=0, max_records=min(at_once, left))
             if not some:
                 break
+            sizes = [len(record.value or b"") for record in some[pair]]
             records += some[pair]
-            room -= len(some[pair][0].value or b"")
+            room, left, largest = room - sum(sizes), left - len(sizes), max(largest, *sizes)
+            at_once = min(2 * at_once, AT_ONCE, room // largest + 1)
         return records
 
     async def _wait(self, consumer: Any, wanted: set[Any], timeout: float | None) -> Any:

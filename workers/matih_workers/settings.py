@@ -72,7 +72,7 @@ class WorkerSettings(BaseSettings):
     worker_port: int = Field(default=8090, ge=0, le=65535)
     worker_datadir: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()) / f"matih-worker-{_user()}")
     worker_tenants: Annotated[frozenset[str], NoDecode] = frozenset()
-    worker_batch_events: int = Field(default=512, ge=1)
+    worker_batch_events: int = Field(default=2_048, ge=1)
     worker_batch_metrics: int = Field(default=20_000, ge=1)
     worker_backoff: float = Field(default=0.2, gt=0)
     worker_backoff_max: float = Field(default=5.0, gt=0)
