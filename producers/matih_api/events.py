@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import socket
-import time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from matih_schemas import events
+from matih_schemas.clock import now_ms
 from matih_schemas.events import EntryGroup, Pair, TrackingEvent
 from matih_schemas.identity import new_producer_id
 from matih_schemas.limits import EVENT_MAX_BYTES, METRICS_PER_EVENT
@@ -57,7 +57,7 @@ class Author:
     tenant_id: str
     actor: str | None = None
     key: RequestKey | None = None
-    now: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    now: int = field(default_factory=now_ms)
 
     def id(self, kind: str) -> UUID:
         """A new id, or the one that every repetition of the request has."""

@@ -6,7 +6,6 @@ An event says what is about to be done. It stands there too if the deed then fai
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -17,6 +16,7 @@ from matih_kafka.framing import framer
 from matih_kafka.idempotent import KafkaPublisher
 from matih_kafka.operator import Operator, operator
 from matih_schemas.admin_details import KAFKA_USER, TENANTS, listed
+from matih_schemas.clock import now_ms
 from matih_schemas.errors import InvalidName
 from matih_schemas.events import AdminAction, TrackingEvent
 from matih_schemas.identity import DEPLOYMENT, check_tenant
@@ -78,7 +78,7 @@ async def record(settings: KafkaSettings, deed: Deed) -> TrackingEvent:
         InvalidSettings: the topic's framing is Confluent's, and no registry is named.
         WrongTopic: the registry does not have this release's schema.
     """
-    event = event_of(deed, operator(settings), str(uuid.uuid4()), time.time_ns() // 1_000_000)
+    event = event_of(deed, operator(settings), str(uuid.uuid4()), now_ms())
     topic = catalogue(settings.events_topic, settings.events_partitions)[0]
     framing = framer(settings)
     publisher = KafkaPublisher(settings, topic, client_id="matih-admin", request_timeout=REQUEST_TIMEOUT)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec.structs
 
+from matih_schemas.clock import now_ms
 from matih_schemas.limits import TAG_VALUE_MAX
 from matih_tracking import packing, provenance
 from matih_tracking.journal import entries
@@ -54,8 +54,7 @@ class Beginning(NamedTuple):
             in_child: of the journal of a forked child, which is nobody's rank and never the owner.
         """
         if in_child:
-            now_ms = time.time_ns() // 1_000_000
-            yield entries.encode(msgspec.structs.replace(self.created, time=now_ms, owner=False, rank=None))
+            yield entries.encode(msgspec.structs.replace(self.created, time=now_ms(), owner=False, rank=None))
             return
         payload = entries.encode(msgspec.structs.replace(self.created, tags=self.tags))
         if len(payload) <= _INLINE_TAGS_BYTES:

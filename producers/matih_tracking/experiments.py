@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from matih_schemas.clock import now_ms
 from matih_schemas.errors import InvalidName
 from matih_schemas.identity import check_experiment_name, check_tenant, experiment_id
 from matih_schemas.limits import TAG_VALUE_MAX
@@ -69,7 +69,7 @@ class Experiments:
     def _entry(self, tenant: str, identity: str, config: ExperimentConfig) -> bytes:
         return entries.encode(
             entries.Experiment(
-                time=time.time_ns() // 1_000_000,
+                time=now_ms(),
                 tenant_id=tenant,
                 experiment_id=identity,
                 name=config.name,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Any, Final
 
+from matih_schemas.clock import now_ms
 from matih_schemas.identity import experiment_id
 from matih_tracking.beginning import Start, beginning
 from matih_tracking.configs import ExperimentConfig, RunConfig
@@ -110,7 +110,7 @@ class ExperimentTracker:
         name = check_name(experiment_name)
         tenant = self._experiments.tenant_of(name, config.tenant_id)
         start = Start(
-            time_ms=time.time_ns() // 1_000_000,
+            time_ms=now_ms(),
             tenant=tenant,
             experiment_id=experiment_id(tenant, name),
             experiment=self._experiments.config(tenant, name),

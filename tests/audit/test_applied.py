@@ -71,17 +71,21 @@ def test_a_store_says_what_it_has(tmp_path: Path, run_id: str) -> None:
     store = make_store(WorkerSettings(store_uri=uri))
     store.open()
     producer = Producer(tenant="acme")
-    for first, last in ((0, 0), (2, 2)):
+    for first, last, at_ms in ((0, 0, 1_000_000), (2, 2, 3_000_000)):
         source = Source(TOPIC_ID.cluster_id, TOPIC_ID.topic_id, TOPIC_ID.name)
         change = operations(producer.created())
         assert change is not None
-        store.apply([change], Spans(source, (Span(3, first, last),)))
+        store.apply([change], Spans(source, (Span(3, first, last),), at_ms))
     store.close()
     applied, why = shown(tmp_path, run_id)
     assert applied == [True, False, True, False]
-    assert "no store keeps when" in why
-    told = command(tmp_path, "show", run_id)
-    assert ("applied yes" in told, "applied no" in told, why in told) == (True, True, True)
+    steps = json.loads(command(tmp_path, "show", run_id, "--json"))["events"]
+    windows = [(step["applied_after"], step["applied_by"]) for step in steps]
+    assert windows == [(None, 1_000_000), (None, None), (1_000_000, 3_000_000), (None, None)]
+    told = " ".join(command(tmp_path, "show", run_id).split())
+    assert "applied by 1970-01-01" in told
+    assert ", after 1970-01-01" in told
+    assert ("applied no" in told, why in told) == (True, True)
 
 
 def test_a_store_that_does_not_answer_is_told(tmp_path: Path, run_id: str) -> None:

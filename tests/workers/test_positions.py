@@ -38,10 +38,14 @@ def test_a_topic_made_anew_begins_at_its_beginning() -> None:
 def test_the_text_stays_bounded() -> None:
     position = None
     for number in range(3 * GAPS_MAX):
-        position = advanced(position, SOURCE, Span(0, 10**15 + 2 * number, 10**15 + 2 * number))
+        position = advanced(position, SOURCE, Span(0, 10**15 + 2 * number, 10**15 + 2 * number), 10**12 + number)
     assert position is not None
     assert len(position.gaps) == GAPS_MAX
-    assert len(position.text()) < 5000
+    anew = advanced(position, NEW, Span(0, 10**15, 10**15), 10**12)
+    for number in range(3 * GAPS_MAX):
+        anew = advanced(anew, NEW, Span(0, 10**15 + 2 * number, 10**15 + 2 * number), 10**12 + number)
+    assert max(len(position.text()), len(anew.text())) < 5000
+    assert Position.parse(anew.text()) == anew
 
 
 def test_what_somebody_else_wrote_is_no_position() -> None:

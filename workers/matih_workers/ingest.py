@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from matih_schemas.clock import now_ms
 from matih_schemas.errors import InvalidEvent
 from matih_workers import traces
 from matih_workers.backoff import Backoff
@@ -120,7 +121,7 @@ class Ingest:
 
     async def _settle(self, records: Sequence[Received]) -> None:
         backoff = Backoff(self._settings.worker_backoff, self._settings.worker_backoff_max)
-        failed, first_failed_at = 0, _now()
+        failed, first_failed_at = 0, now_ms()
         while (error := await self._failure(records)) is not None:
             outage = await self._outage_behind(error, records)
             if outage is not None:
@@ -160,14 +161,14 @@ class Ingest:
             await self._dead_letters.publish(letters)
         points = metric_count(one.change for one in reads if one.change is not None)
         self._health.applied(len(records), points, time.monotonic() - started)
-        self._health.took(records, points, _now())
+        self._health.took(records, points, now_ms())
         self._health.dead(letters, len(records))
 
     def _apply_blocking(self, records: Sequence[Received]) -> tuple[list[Read], list[DeadLetter]]:
         """Decodes and applies, in a thread; returns the dead letters."""
         reads = [self._read(record) for record in records]
         wanted = [one for one in reads if one.change is not None]
-        spans = Spans(self.source, spans_of((record.partition, record.offset) for record in records))
+        spans = self._spans(records)
         changes = [one.change for one in wanted if one.change is not None]
         refusals = self._store.apply(changes, spans) if changes or spans else {}
         letters = [DeadLetter(one.record, one.invalid) for one in reads if one.invalid is not None]
@@ -175,6 +176,9 @@ class Ingest:
         refused = set(refusals)
         letters += [letter for index, one in enumerate(wanted) if index not in refused for letter in _partial(one)]
         return reads, letters
+
+    def _spans(self, records: Iterable[Received]) -> Spans:
+        return Spans(self.source, spans_of((record.partition, record.offset) for record in records), now_ms())
 
     async def _outage_behind(self, error: Exception, records: Sequence[Received]) -> StoreUnavailable | None:
         """The outage that is to be waited for; None if it is these records that do not pass."""
@@ -220,7 +224,7 @@ class Ingest:
 
     def _pass(self, record: Received) -> None:
         """Notes that the record is done although nothing of it was applied, if the store takes that now."""
-        spans = Spans(self.source, spans_of([(record.partition, record.offset)]))
+        spans = self._spans([record])
         if spans:
             with suppress(StoreUnavailable):  # the next batch tells of one event that is missing: better than waiting
                 self._store.apply([], spans)
@@ -242,7 +246,3 @@ def _most_points(records: Iterable[Received]) -> int:
 
 def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:1000]
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from matih_workers.position_times import Times
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -45,10 +47,16 @@ class Span:
 
 @dataclass(frozen=True)
 class Spans:
-    """What a batch applies, by partition; `source` is None where nobody knows it, and nothing is kept then."""
+    """What a batch applies, by partition.
+
+    Attributes:
+        source: None where nobody knows it, and nothing is kept then.
+        at_ms: when, in ms since the epoch; 0 if that is not to be kept.
+    """
 
     source: Source | None = None
     spans: tuple[Span, ...] = ()
+    at_ms: int = 0
 
     def __bool__(self) -> bool:
         return self.source is not None and bool(self.spans)
@@ -65,6 +73,7 @@ class Position:
         anew: the id of the topic that had the name before, if it was made anew.
         anew_gaps: the offsets of that topic that were not applied.
         anew_end: the offset behind the last of that topic that was applied.
+        times: when the offsets before `end` were applied.
     """
 
     topic_id: str
@@ -73,6 +82,7 @@ class Position:
     anew: str | None = None
     anew_gaps: tuple[Gap, ...] = ()
     anew_end: int = 0
+    times: Times = field(default_factory=Times)
 
     @property
     def missing(self) -> int:
@@ -82,7 +92,9 @@ class Position:
     def text(self) -> str:
         """The form in which it is stored."""
         kept: dict[str, object] = {"topic_id": self.topic_id, "end": self.end}
-        return json.dumps(kept | {name: value for name in _IF_ANY if (value := getattr(self, name))})
+        kept |= {name: value for name in _IF_ANY if (value := getattr(self, name))}
+        kept |= {name: value for name, value in (("times", self.times.marks), ("late", self.times.late)) if value}
+        return json.dumps(kept)
 
     @classmethod
     def parse(cls, text: str | None) -> Position | None:
@@ -91,20 +103,29 @@ class Position:
             kept = json.loads(text or "")
             gaps, anew_gaps = _gaps(kept.get("gaps", ())), _gaps(kept.get("anew_gaps", ()))
             anew_end = int(kept.get("anew_end", 0))
-            return cls(str(kept["topic_id"]), int(kept["end"]), gaps, kept.get("anew"), anew_gaps, anew_end)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            times = Times(_gaps(kept.get("times", ())), _late(kept.get("late")))
+            return cls(str(kept["topic_id"]), int(kept["end"]), gaps, kept.get("anew"), anew_gaps, anew_end, times)
+        except (ValueError, LookupError, TypeError, AttributeError):
             return None
 
 
-def advanced(stored: Position | None, source: Source, span: Span) -> Position:
-    """The position after the span is applied."""
+def advanced(stored: Position | None, source: Source, span: Span, at_ms: int = 0) -> Position:
+    """The position after the span is applied, at that time (ms since the epoch; 0: nobody says)."""
     before = on_topic(stored, source.topic_id)
     if span.settles is not None and span.settles == before.anew:
         before = replace(before, anew=None, anew_gaps=(), anew_end=0)
     if span.last < span.first:
         return before
     gaps = before.gaps if span.first <= before.end else (*before.gaps, (before.end, span.first))
-    return replace(before, end=max(before.end, span.last + 1), gaps=_without(gaps, span)[-GAPS_MAX:])
+    times = _timed(before, span, at_ms) if at_ms else before.times
+    return replace(before, end=max(before.end, span.last + 1), gaps=_without(gaps, span)[-GAPS_MAX:], times=times)
+
+
+def _timed(before: Position, span: Span, at_ms: int) -> Times:
+    times = before.times
+    if any(first <= span.last and span.first < end for first, end in before.gaps):
+        times = times.filled(span.first, min(span.last + 1, before.end), at_ms)
+    return times.advanced(span.last + 1, at_ms) if span.last >= before.end else times
 
 
 def on_topic(stored: Position | None, topic_id: str) -> Position:
@@ -142,8 +163,12 @@ def warnings(position: Position, source: Source, partition: int) -> list[str]:
     return found
 
 
-def _gaps(stored: Iterable[Sequence[int]]) -> tuple[Gap, ...]:
-    return tuple((int(first), int(end)) for first, end in stored)
+def _gaps(stored: Iterable[Sequence[int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((int(first), int(second)) for first, second in stored)
+
+
+def _late(stored: Sequence[int] | None) -> tuple[int, int, int] | None:
+    return None if stored is None else (int(stored[0]), int(stored[1]), int(stored[2]))
 
 
 def _without(gaps: Iterable[Gap], span: Span) -> tuple[Gap, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Annotated, Any
 
 import msgspec
@@ -33,6 +32,7 @@ from matih_api.presenting import run
 from matih_api.problems import FieldError, invalid
 from matih_api.routes.answers import answer
 from matih_api.routes.experiments import Include
+from matih_schemas.clock import now_ms
 from matih_schemas.events import RunDeleted, RunRestored
 from matih_tracking.reading.queries import RunQuery
 
@@ -104,7 +104,7 @@ async def restore(asked: Asked, id: str) -> JSONResponse:
 @router.post("/{id}/log-metrics", status_code=202, response_model=LoggedOut, responses={200: {"model": LoggedOut}})
 async def log_metrics(asked: Asked, id: str, body: MetricsIn, wait: Wait = False) -> JSONResponse:
     """Log metrics of one step."""
-    timestamp = _now() if body.timestamp is None else body.timestamp
+    timestamp = now_ms() if body.timestamp is None else body.timestamp
     metrics = [LoggedMetric(key, value, body.step, timestamp) for key, value in body.metrics.items()]
     return _logged("Metrics logged", await runs.log(asked, id, metrics, wait=wait), len(metrics))
 
@@ -121,7 +121,7 @@ async def log_batch(asked: Asked, id: str, body: BatchIn, wait: Wait = False) ->
     """Log metrics, params and tags, all of them or none."""
     count = len(body.metrics) + len(body.params) + len(body.tags)
     _check_batch(body, count)
-    now = _now()
+    now = now_ms()
     metrics = [
         LoggedMetric(one.key, one.value, one.step, now if one.timestamp is None else one.timestamp)
         for one in body.metrics
@@ -179,7 +179,3 @@ def _check_batch(body: BatchIn, count: int) -> None:
 def _logged(message: str, logged: runs.Logged, count: int) -> JSONResponse:
     body = {"message": message, "run_id": logged.run.run_id, "accepted": count}
     return answer(body, 200 if logged.visible else 202)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

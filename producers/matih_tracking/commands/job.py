@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from matih_console.errors import CommandError
 from matih_console.output import note
+from matih_schemas.clock import now_ms
 from matih_schemas.identity import new_run_id
 from matih_tracking import settings
 from matih_tracking.commands.waiting import Shipping, wait
@@ -55,7 +56,7 @@ def run(command: Sequence[str], patience: float | None) -> int:
     ours, problems = settings.read(os.environ)
     for problem in problems:
         note(problem)
-    started_ms = int(time.time() * 1000)
+    started_ms = now_ms()
     shipping = _start_shipping() if ours.mode == "online" else None
     try:
         exit_code = _run(command)

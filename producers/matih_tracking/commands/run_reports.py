@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from datetime import datetime, timezone
 from math import isfinite, isnan
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rich import box
 from rich.table import Table
 from rich.text import Text
+
+from matih_schemas.clock import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +94,7 @@ def runs_table(runs: Sequence[RunView], metrics: Sequence[str], params: Sequence
     for run in runs:
         numbers = [_number(run.metrics[key].value) if key in run.metrics else "-" for key in metrics]
         texts = [Text(run.params.get(key, "-")[:30]) for key in params]
-        took = span((run.end_time or _now()) - run.start_time)
+        took = span((run.end_time or now_ms()) - run.start_time)
         table.add_row(run.run_id, Text(run.name[:40], "bold"), status(run), ago(run.start_time), took, *numbers, *texts)
     return table
 
@@ -117,7 +118,7 @@ def comparison_table(found: Comparison) -> Table:
 def run_tables(run: RunView) -> list[Any]:
     """All of one run."""
     head = Text.assemble((run.name, "bold"), "  ", status(run), f"  {run.run_id}")
-    times = f"started {instant(run.start_time)}, took {span((run.end_time or _now()) - run.start_time)}"
+    times = f"started {instant(run.start_time)}, took {span((run.end_time or now_ms()) - run.start_time)}"
     parts: list[Any] = [head, Text(times, "dim")]
     points = _table("metric", "latest", "step", "at")
     for key, point in sorted(run.metrics.items()):
@@ -146,7 +147,7 @@ def status(run: RunView) -> Text:
 
 def ago(ms: int) -> str:
     """How long ago, in one unit."""
-    return f"{span(_now() - ms)} ago"
+    return f"{span(now_ms() - ms)} ago"
 
 
 def span(ms: int) -> str:
@@ -168,10 +169,6 @@ def _table(*columns: str) -> Table:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.6g}"
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def comparison_json(found: Comparison) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from matih_console.output import console, print_json
+from matih_schemas.clock import now_ms
 from matih_tracking.commands.curves import stacked
 from matih_tracking.commands.run_reports import number, span, status
 from matih_tracking.reading.errors import ReadsUnavailable
@@ -53,7 +54,7 @@ class Watch:
 
     def frame(self, width: int, height: int) -> Group:
         """What the terminal shows."""
-        took = span((self.run.end_time or time.time_ns() // 1_000_000) - self.run.start_time)
+        took = span((self.run.end_time or now_ms()) - self.run.start_time)
         head = Text.assemble((self.run.name, "bold"), "  ", status(self.run), f"  {took}  {self.run.run_id}")
         body = [Text(line) for line in stacked(self.curves, width, min(height - 3, _LINES_MAX))]
         return Group(head, *(body or [Text("no metrics yet", "dim")]), Text(self.trouble, "red"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from matih_schemas.clock import now_ms
 from matih_tracking.journal.cursor import CURSOR_FILE, Cursor
 from matih_tracking.journal.errors import JournalError
 from matih_tracking.journal.files import remove_folder, write_error
@@ -35,7 +35,7 @@ class NewJournal(NamedTuple):
 def new_header(run_id: str, producer_id: str, spool_key: str) -> SegmentHeader:
     """What all headers of a new journal have in common, a seed of its own among them."""
     seed = int.from_bytes(os.urandom(4), "little") or 1
-    return SegmentHeader(seed, spool_key, producer_id, run_id, 0, 0, int(time.time() * 1000), boot_id(), 0)
+    return SegmentHeader(seed, spool_key, producer_id, run_id, 0, 0, now_ms(), boot_id(), 0)
 
 
 def create_journal(spool: Path, maker: SegmentMaker) -> NewJournal:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from matih_kafka.framing import SINGLE_OBJECT
+from matih_schemas.clock import now_ms
 from matih_tracking.shipper.alarm import Alarm
 from matih_tracking.shipper.coalesce import Coalescer, Outgoing, Skipped
 from matih_tracking.shipper.delivery import Delivery
@@ -237,7 +238,7 @@ class Shipper:
     def _beat(self) -> None:
         sources = [tail.source for tail in self.journals if not tail.ended and not tail.owner_gone]
         alive = [source for source in sources if source is not None and source.has_run]
-        for event in self._heart.beats(alive, int(time.time() * 1000)):
+        for event in self._heart.beats(alive, now_ms()):
             self._delivery.hand_over(Outgoing(event, {}))
 
     def _listen(self, now: float) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from matih_schemas.clock import now_ms
 from matih_tracking.journal import listing
 from matih_tracking.journal.ownership import Lock
 from matih_tracking.shipper import state
@@ -141,7 +142,7 @@ class Service:
     def _first_words(self) -> state.ShipperState:
         return state.ShipperState(
             pid=os.getpid(),
-            started=int(time.time() * 1000),
+            started=now_ms(),
             log=str(self._spool / state.LOG_FILE),
             brokers=self._carrier.target.gateway or self._carrier.target.brokers,
             topic=self._carrier.target.topic,

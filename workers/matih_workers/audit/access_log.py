@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from matih_console.output import note
 from matih_kafka.operator import operator
+from matih_schemas.clock import now_ms
 from matih_workers.audit.errors import StorageUnavailable
 from matih_workers.audit.log import CHECKPOINT
 from matih_workers.audit.storage import Storage, open_storage
@@ -73,7 +73,7 @@ def noted(place: str, archive: Storage, command: str, asked: Mapping[str, Any]) 
         asked: its options and arguments; those that are empty are left out.
     """
     who, given = operator(), {name: value for name, value in asked.items() if value}
-    access = Access(str(archive), command, given, who.user, who.host, os.getpid(), _now())
+    access = Access(str(archive), command, given, who.user, who.host, os.getpid(), now_ms())
     log = _write(_log(place, archive), access)
     access.outcome = "interrupted"
     try:
@@ -83,7 +83,7 @@ def noted(place: str, archive: Storage, command: str, asked: Mapping[str, Any]) 
         access.outcome = type(error).__name__
         raise
     finally:
-        access.ended_at = _now()
+        access.ended_at = now_ms()
         _write(log, access)
 
 
@@ -123,7 +123,3 @@ def _write(log: Storage | None, access: Access) -> Storage | None:
 
 def _tell(error: StorageUnavailable) -> None:
     note(f"this reading is not noted: {error} (MATIH_AUDIT_ACCESS_LOG names another place, or off)")
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

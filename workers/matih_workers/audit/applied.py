@@ -1,8 +1,8 @@
 """Whether archived events are in MLflow, as far as anybody knows.
 
-A store notes with its data how far each partition was applied, and which offsets before that were not
-(`matih_workers.positions`): so it tells whether a worker has taken an event, not when. What it has taken is applied,
-or a dead letter.
+A store notes with its data how far each partition was applied, which offsets before that were not, and a few marks of
+when (`matih_workers.positions`): so it tells whether a worker has taken an event, after which moment and by which one.
+What a worker has taken is applied, or a dead letter.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from matih_workers.audit.partition import PartitionId
+    from matih_workers.position_times import Window
     from matih_workers.positions import Position
 
 NAMED_BY: Final = ("MATIH_STORE_URI", "MATIH_STORE_URI_FILE", "MLFLOW_TRACKING_URI")
-KNOWN: Final = "as the store's positions tell: a worker has taken it (applied, or a dead letter); no store keeps when"
-NO_STORE: Final = "nobody was asked whether: set MATIH_STORE_URI to the store's address; no store keeps when"
+KNOWN: Final = (
+    "as the store's positions tell: a worker has taken it (applied, or a dead letter); the newest to the batch, older ones "
+    "within a wider window"
+)
+NO_STORE: Final = "nobody was asked: set MATIH_STORE_URI to the store's address"
 
 
 class Applied(NamedTuple):
@@ -36,6 +40,13 @@ class Applied(NamedTuple):
         """Whether a worker has taken the event at this place; None if nobody knows."""
         position = self.positions.get(partition)
         return None if position is None else taken(position, partition.topic_id, offset)
+
+    def window(self, partition: PartitionId, offset: int) -> Window | None:
+        """When a worker has taken the event at this place; None if it has not, or nobody knows."""
+        position = self.positions.get(partition)
+        if position is None or partition.topic_id != position.topic_id or not self.is_applied(partition, offset):
+            return None
+        return position.times.window(offset)
 
 
 def taken(position: Position, topic_id: str, offset: int) -> bool | None:
@@ -70,5 +81,5 @@ def ask_store(partitions: Iterable[PartitionId], topics: Mapping[tuple[str, str]
         finally:
             store.close()
     except (StoreUnavailable, InvalidSettings) as error:
-        return Applied({}, f"the store does not say whether: {error}")
+        return Applied({}, f"the store does not say: {error}")
     return Applied(found, KNOWN)

@@ -19,7 +19,7 @@ from matih_kafka.errors import InvalidSettings
 from matih_kafka.framing import environment_ids, reframer
 from matih_schemas.events import AdminAction
 from matih_workers.audit import exporting
-from matih_workers.audit.applied import ask_store
+from matih_workers.audit.applied import Applied, ask_store
 from matih_workers.audit.completeness import Sequences
 from matih_workers.audit.entries import GapEntry, decode
 from matih_workers.audit.events import ArchivedEvent, Selection, archived_events, in_time
@@ -83,10 +83,7 @@ def show(
     if not steps:
         raise CommandFailed(f"run {run_id} is not in the archive: is the id whole, and has the archiver come so far?")
     said = ask_store({one.partition for one in found if not one.dead_letter}, reader.topics())
-    steps = [
-        replace(step, applied=said.is_applied(one.partition, one.record.offset))
-        for step, one in zip(steps, found, strict=True)
-    ]
+    steps = [_with_applied(step, said, one) for step, one in zip(steps, found, strict=True)]
     if json:
         print_json({"run_id": run_id, "events": [step.as_json() for step in steps], "applied": said.why})
         return
@@ -243,13 +240,28 @@ def _print_step(step: Step) -> None:
         console.print(f"dead letter {step.place}  {of}{step.dead_letter}", soft_wrap=True, markup=False)
         return
     who = step.actor or (f"{step.claimed_user} (as it says itself)" if step.claimed_user else "nobody named")
-    applied = "-" if step.applied is None else "yes" if step.applied else "no"
-    times = f"occurred {_time(step.occurred_at)}, received {_time(step.received_at)}, applied {applied}"
+    times = f"occurred {_time(step.occurred_at)}, received {_time(step.received_at)}, applied {_applied(step)}"
     console.print(f"{step.place}  {step.kind or step.unreadable}  {times}", soft_wrap=True, markup=False)
     console.print(f"    by {who}, host {step.host or '-'}, event {step.event_id}", soft_wrap=True, markup=False)
     for change in step.changes:
         before = "" if change.previous is None else f" (before: {change.previous})"
         console.print(f"    {change.of} {change.key} = {change.value}{before}", soft_wrap=True, markup=False)
+
+
+def _with_applied(step: Step, said: Applied, one: ArchivedEvent) -> Step:
+    place = (one.partition, one.record.offset)
+    window = said.window(*place)
+    after, by = (None, None) if window is None else window
+    return replace(step, applied=said.is_applied(*place), applied_after=after, applied_by=by)
+
+
+def _applied(step: Step) -> str:
+    if not step.applied:
+        return "-" if step.applied is None else "no"
+    if step.applied_by is None:
+        return "yes"
+    after = "" if step.applied_after is None else f", after {_time(step.applied_after)}"
+    return f"by {_time(step.applied_by)}{after}"
 
 
 def _selection(

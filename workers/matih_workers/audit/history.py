@@ -35,7 +35,8 @@ class Step:
 
     Attributes:
         dead_letter: the event, or what became of it, as the topic of dead letters has it; empty for an event.
-        applied: whether a worker has taken it, None if nobody knows; when, no store keeps.
+        applied: whether a worker has taken it, None if nobody knows.
+        applied_after, applied_by: between these two moments; None if it was not, or nobody knows.
     """
 
     place: str
@@ -51,6 +52,8 @@ class Step:
     unreadable: str = ""
     dead_letter: str = ""
     applied: bool | None = None
+    applied_after: int | None = None
+    applied_by: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""

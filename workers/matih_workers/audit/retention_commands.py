@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -14,6 +13,7 @@ from matih_console.output import JsonOption, console, print_json
 from matih_kafka.operator import user_name
 from matih_kafka.recording import Reason, Unrecorded, reason_for, record_if_there_is_kafka
 from matih_schemas.admin_details import RUNS, listed
+from matih_schemas.clock import now_ms
 from matih_schemas.errors import InvalidName
 from matih_schemas.identity import check_tenant
 from matih_workers.audit import erasing, policies
@@ -48,7 +48,7 @@ def retain(
     with written(archive) as (_, writer):
         length = "for ever" if days is None else f"for {days} days"
         _record("audit.retain", f"tenant {whose}: {length}", why, [whose], {}, unrecorded=unrecorded)
-        writer.commit([encode(policies.retention(whose, days, why, user_name(), _now()))])
+        writer.commit([encode(policies.retention(whose, days, why, user_name(), now_ms()))])
     if json:
         print_json({"tenant": whose, "days": days, "reason": why})
     else:
@@ -67,7 +67,7 @@ def hold(
     if run is None and tenant is None:
         raise WrongUse("hold: say whose records (--run, --tenant)")
     whose, why = None if tenant is None else _tenant(tenant), reason_for("audit hold", reason)
-    one = policies.Hold(os.urandom(4).hex(), whose, None if run is None else _run(run), why, user_name(), _now())
+    one = policies.Hold(os.urandom(4).hex(), whose, None if run is None else _run(run), why, user_name(), now_ms())
     with written(archive) as (_, writer):
         _record_hold("audit.hold", one, why, unrecorded=unrecorded)
         writer.commit([encode(policies.hold(one))])
@@ -91,7 +91,7 @@ def release(
         if one is None:
             raise CommandFailed(f"there is no hold {hold_id}: see `matih audit policies`")
         _record_hold("audit.release", one, why, unrecorded=unrecorded)
-        writer.commit([encode(policies.release(one.id, why, user_name(), _now()))])
+        writer.commit([encode(policies.release(one.id, why, user_name(), now_ms()))])
     if json:
         print_json({"released": one._asdict(), "reason": why})
     else:
@@ -106,7 +106,7 @@ def expire(
 ) -> None:
     """Erase what is older than its tenant's retention and under no hold, with certificates in the log."""
     with written(archive) as (storage, writer):
-        found, now = in_force(storage, writer.checkpoint.size), _now()
+        found, now = in_force(storage, writer.checkpoint.size), now_ms()
         plan = erasing.planned(storage, writer, found, erasing.expired(found, now))
         if yes and plan.records:
             details = {"records": str(plan.records), "held": str(plan.kept)}
@@ -169,7 +169,3 @@ def _run(given: str) -> str:
     if not _RUN_ID.fullmatch(given):
         raise WrongUse(f"hold: {given!r} is no run's id: it has 32 hex characters, as `matih audit show` takes it")
     return given
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

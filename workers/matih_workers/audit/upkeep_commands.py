@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +14,7 @@ from matih_kafka.errors import InvalidSettings
 from matih_kafka.operator import user_name
 from matih_kafka.recording import Reason, Unrecorded, reason_for, record_if_there_is_kafka
 from matih_schemas.admin_details import RUNS, listed
+from matih_schemas.clock import now_ms
 from matih_schemas.errors import MatihError
 from matih_workers.audit import compaction, erasing, keys, notes
 from matih_workers.audit.entries import encode
@@ -68,7 +68,7 @@ def erase(
             raise CommandFailed(f"nothing was erased: {_held(plan)}: `matih audit release` first, if that may be")
         if yes and plan.records:
             record_if_there_is_kafka(_deed(plan, run, tenant, why), unrecorded=unrecorded)
-            erasing.erase(storage, writer, plan, user_name(), time.time_ns() // 1_000_000)
+            erasing.erase(storage, writer, plan, user_name(), now_ms())
     report = {"run": run, "tenant": tenant, "reason": why, "records": plan.records, "held": plan.kept}
     if json:
         print_json({**report, "dry_run": not yes})

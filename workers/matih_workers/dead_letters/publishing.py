@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from matih_kafka.errors import BrokerUnavailable, RecordRejected
 from matih_kafka.publisher import Record
+from matih_schemas.clock import now_ms
 from matih_workers.backoff import Backoff
 from matih_workers.dead_letters import headers
 
@@ -132,7 +132,7 @@ def _headers(letter: DeadLetter) -> dict[str, str]:
         f"{headers.CONNECT}exception.stacktrace": "".join(traceback.format_exception(cause))[-DETAIL_MAX:],
         headers.REASON: why.reason,
         headers.ATTEMPTS: str(attempts),
-        headers.FIRST_FAILED_AT: str(failed_at or time.time_ns() // 1_000_000),
+        headers.FIRST_FAILED_AT: str(failed_at or now_ms()),
     }
     null = [name for name, part in (("key", record.key), ("value", record.value)) if part is None]
     return {**found, headers.NULL: ",".join(null)} if null else found

@@ -20,6 +20,7 @@ from matih_kafka.errors import KafkaError
 from matih_kafka.framing import SINGLE_OBJECT
 from matih_kafka.idempotent import KafkaPublisher
 from matih_schemas import codec
+from matih_schemas.clock import now_ms
 from matih_schemas.errors import InvalidEvent
 from matih_schemas.schema import NAMESPACE
 from matih_workers.backoff import Backoff
@@ -163,7 +164,7 @@ class Reaper(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is un
 
         However busy the others are: a host may be gone while the rest of the cluster goes on.
         """
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         due = [
             number
             for number, partition in self._partitions.items()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from matih_schemas.clock import now_ms
 from matih_workers.positions import Span, Spans
 from matih_workers.replay.gaps import is_ordered
 from matih_workers.replay.ranges import common, without
@@ -82,7 +83,7 @@ class Mending:
         spans = [Span(number, one.start, one.stop - 1) for number, ranges in done.items() for one in ranges]
         spans += [Span(number, 0, -1, settles=topic_id) for number, topic_id in settled.items()]
         for span in spans:
-            self._store.apply([], Spans(self._source.topic, (span,)))
+            self._store.apply([], Spans(self._source.topic, (span,), now_ms()))
 
     def still_open(self, closed: Mapping[int, Ranges]) -> dict[int, Ranges]:
         """What of these the positions still call missing, or do not know: without any experiment MLflow has none.

@@ -78,7 +78,7 @@ class MemoryStore:
     def _advance(self, spans: Spans) -> None:
         for key, span in position_keys(spans).items():
             if spans.source is not None:
-                self._noted[key] = advanced(self._noted.get(key), spans.source, span)
+                self._noted[key] = advanced(self._noted.get(key), spans.source, span, spans.at_ms)
                 self.noticed.put(spans.source, {span.partition: self._noted[key]})
 
     def probe(self) -> None:

@@ -56,7 +56,7 @@ class Positions:
         found: dict[int, Position] = {}
         for key, span in keys.items():
             before = known.get(key)
-            found[span.partition] = known[key] = after = advanced(before, spans.source, span)
+            found[span.partition] = known[key] = after = advanced(before, spans.source, span, spans.at_ms)
             if after != before:
                 connection.set_experiment_tag(FIRST_EXPERIMENT, key, after.text())
         self._known = known

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from matih_schemas import tags
+from matih_schemas.clock import now_ms
 from matih_schemas.errors import InvalidEvent, MatihError
 from matih_workers.batch import RunGroup, grouped
 from matih_workers.positions import Noticed, Spans
@@ -90,7 +90,7 @@ class MlflowClientStore:
             active = [item for item in connection.experiments() if item.lifecycle_stage == ACTIVE]
             if active:
                 first = min(active, key=lambda item: item.experiment_id)
-                connection.set_experiment_tag(first.experiment_id, tags.CANARY, str(time.time_ns() // 1_000_000))
+                connection.set_experiment_tag(first.experiment_id, tags.CANARY, str(now_ms()))
         except StoreUnavailable:
             raise
         except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import sqlalchemy as sa
 
 from matih_schemas import tags
+from matih_schemas.clock import now_ms
 from matih_schemas.identity import mlflow_experiment_name
 from matih_schemas.mlflow_names import tenant_of
 from matih_workers.stores import labels, refusals
@@ -208,8 +208,3 @@ def artifact_uri(location: str, run_uuid: str) -> str:
     if not (parts.query or parts.fragment):
         return f"{location.rstrip('/')}/{run_uuid}/artifacts"
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{run_uuid}/artifacts"))
-
-
-def now_ms() -> int:
-    """Ms since the epoch, for the times that MLflow itself takes from its clock: creation, last update and deletion."""
-    return time.time_ns() // 1_000_000

@@ -28,7 +28,7 @@ def advance(connection: sa.Connection, spans: Spans) -> dict[int, Position]:
     rows = []
     for key in sorted(keys):
         number, before = stored.get(key, (home, None))
-        found[keys[key].partition] = after = advanced(before, spans.source, keys[key])
+        found[keys[key].partition] = after = advanced(before, spans.source, keys[key], spans.at_ms)
         if after != before and number is not None:
             rows.append({"key": key, "experiment_id": number, "value": after.text()})
     set_values(connection, tables.experiment_tags, rows)

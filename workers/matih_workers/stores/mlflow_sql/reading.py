@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from matih_schemas import tags
+from matih_schemas.clock import now_ms
 from matih_workers.merge import RUN_NAME
 from matih_workers.operations import PARENT
 from matih_workers.stores.labels import DELETED
 from matih_workers.stores.mlflow_sql import tables
 from matih_workers.stores.mlflow_sql.bulk import set_values
-from matih_workers.stores.mlflow_sql.experiments import now_ms
 from matih_workers.stores.mlflow_sql.plan import SqlRun, run_uuid_of, stored_run
 
 if TYPE_CHECKING:

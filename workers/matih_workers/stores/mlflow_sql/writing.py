@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import sqlalchemy as sa
 
 from matih_schemas import tags
+from matih_schemas.clock import now_ms
 from matih_workers.merge import RUN_NAME
 from matih_workers.operations import PARENT
 from matih_workers.stores.labels import ACTIVE, DELETED
@@ -22,7 +23,6 @@ from matih_workers.stores.mlflow_sql.bulk import (
     set_values,
 )
 from matih_workers.stores.mlflow_sql.errors import Outdated
-from matih_workers.stores.mlflow_sql.experiments import now_ms
 from matih_workers.stores.mlflow_sql.reading import find_anywhere
 from matih_workers.stores.mlflow_sql.rows import RunPoints, halves, run_points
 
