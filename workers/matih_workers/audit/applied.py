@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 NAMED_BY: Final = ("MATIH_STORE_URI", "MATIH_STORE_URI_FILE", "MLFLOW_TRACKING_URI")
 KNOWN: Final = (
-    "as the store's positions tell: a worker has taken it (applied, or a dead letter); the newest to the batch, older ones "
-    "within a wider window"
+    "as the store's positions tell: a worker has taken it (applied, or a dead letter); the newest to the batch, "
+    "older ones within a wider window"
 )
 NO_STORE: Final = "nobody was asked: set MATIH_STORE_URI to the store's address"
 
