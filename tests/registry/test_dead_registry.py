@@ -157,6 +157,7 @@ def test_what_only_the_registry_could_explain_waits_for_it_and_an_id_it_does_not
     pipe.start(SCHEMA_REGISTRY_CACHE_DIR=str(pipe.folder / "new"))
     said = until(lambda: (pipe.status().get("store") or {}).get("message"), "it says what it waits for")
     assert confluent.registry in said
+    until(lambda: "the schema registry is unavailable" in pipe.log(), "the log names what is away")
     assert pipe.committed() == 0
     assert pipe.dead_letters() == []
     confluent.door.open()

@@ -18,6 +18,6 @@ def waited_for(reframe: Reframe) -> Reframe:
         try:
             return reframe(value, headers)
         except RegistryUnavailable as error:
-            raise StoreUnavailable(str(error)) from error
+            raise StoreUnavailable(str(error), what="the schema registry") from error
 
     return found

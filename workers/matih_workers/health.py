@@ -47,13 +47,13 @@ class Side:
             logger.info("%s is back after %.0f s", self.name, time.monotonic() - self.since)
         self._become("up", "")
 
-    def fails(self, message: str) -> None:
-        """It is down; says so in the log, again every half a minute."""
+    def fails(self, message: str, what: str | None = None) -> None:
+        """It is down, or what stands before it; says so in the log, again every half a minute."""
         self._become("down", message)
         now = time.monotonic()
         if now - self.reminded > REMIND_SECONDS:
             self.reminded = now
-            logger.warning("%s is unavailable, everything is kept and tried again: %s", self.name, message)
+            logger.warning("%s is unavailable, everything is kept and tried again: %s", what or self.name, message)
 
     def report(self) -> dict[str, Any]:
         """For the pages."""
@@ -158,10 +158,10 @@ class Health:
         self.store.works()
         self.metrics.store_up.set(1)
 
-    def store_fails(self, message: str) -> None:
-        """The store is unavailable."""
+    def store_fails(self, message: str, what: str = "the store") -> None:
+        """The store is unavailable, or something else on the way to it."""
         self.retried()
-        self.store.fails(message)
+        self.store.fails(message, what)
         self.metrics.store_up.set(0)
 
     def noticed(self, noticed: Noticed) -> None:

@@ -200,7 +200,7 @@ class Ingest:
         return None
 
     async def _wait(self, error: StoreUnavailable, backoff: Backoff) -> None:
-        self._health.store_fails(str(error))
+        self._health.store_fails(str(error), error.what)
         await asyncio.sleep(backoff.next(error.retry_after))
 
     async def _retry(self, backoff: Backoff) -> None:

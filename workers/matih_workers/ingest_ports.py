@@ -54,8 +54,8 @@ class Watcher(Protocol):
     def store_works(self) -> None:
         """The store took or answered something."""
 
-    def store_fails(self, message: str) -> None:
-        """The store is unavailable."""
+    def store_fails(self, message: str, what: str = ...) -> None:
+        """The store is unavailable, or something else on the way to it."""
 
     def noticed(self, noticed: Noticed) -> None:
         """What the store says of the partitions' positions."""

@@ -198,7 +198,7 @@ def _print_tenants(file: TokensFile) -> None:
     for name, tenant in sorted(file.tenants.items()):
         count = sum(name in token.grants for token in file.tokens.values())
         table.add_row(name, f"{tenant.created_at:%Y-%m-%d}", str(count))
-    console.print(table if file.tenants else "no tenants: `matih tenants create TENANT` makes one")
+    console.print(table if file.tenants else "no tenants: `matih tenants create TENANT --reason TEXT` makes one")
 
 
 def _print_tokens(file: TokensFile) -> None:

@@ -18,7 +18,7 @@ class NoSuchTenant(MatihError):
     """A token can't be made for a tenant that is not noted: a mistyped name would be a tenant of its own."""
 
     def __init__(self, tenant: str, known: Iterable[str]) -> None:
-        super().__init__(f"there is no tenant {tenant!r}: `matih tenants create {tenant}` makes it")
+        super().__init__(f"there is no tenant {tenant!r}: `matih tenants create {tenant} --reason TEXT` makes it")
         self.tenant = tenant
         self.known = sorted(known)
 

@@ -99,7 +99,10 @@ def test_a_tenant_that_is_not_noted_is_not_made_by_a_slip(matih):
     matih("create", "team-a")
     code, out, err = matih("token", "taem-a:writer")
     assert (code, out) == (1, "")
-    assert err == ("matih: there is no tenant 'taem-a': `matih tenants create taem-a` makes it; did you mean team-a?\n")
+    assert err == (
+        "matih: there is no tenant 'taem-a': `matih tenants create taem-a --reason TEXT` makes it; "
+        "did you mean team-a?\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,7 @@ def _say_plan(done: str, plan: dict[str, Any], *, json: bool, more: bool) -> Non
             f"{count} {reason} stay: another try can't change them (name them by --letter-reason {reason} or their ids)"
         )
     if more:
-        console.print("nothing was done: add --yes")
+        console.print("nothing was done: add --yes and --reason TEXT")
 
 
 def _progress(total: int) -> Any:

@@ -37,7 +37,7 @@ def mending(report: dict[str, Any]) -> None:
             f"events from {former['from']} on are not here, if there were any"
         )
     if report.get("dry_run"):
-        _say("nothing was done: add --yes")
+        _say("nothing was done: add --yes and --reason TEXT")
         return
     _say(f"{report['missing']} missing events were brought; {report['events']} were applied in all")
     _refused(report)
@@ -70,7 +70,7 @@ def _survey(report: dict[str, Any]) -> None:
         )
     if report["resumed"]:
         _say("that is what an interrupted replay has left; --restart begins anew")
-    _say("nothing was done: add --yes")
+    _say("nothing was done: add --yes and --reason TEXT")
 
 
 def _refused(report: dict[str, Any]) -> None:

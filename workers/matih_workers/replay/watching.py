@@ -82,10 +82,10 @@ class Watch:
             note("the store is back")
         self._down = False
 
-    def store_fails(self, message: str) -> None:
+    def store_fails(self, message: str, what: str = "the store") -> None:
         """Says so, once."""
         if not self._down:
-            note(f"the store is unavailable, trying on (Ctrl-C and the same command later goes on too): {message}")
+            note(f"{what} is unavailable, trying on (Ctrl-C and the same command later goes on too): {message}")
         self._down = True
 
     def noticed(self, _noticed: Noticed) -> None:

@@ -21,11 +21,13 @@ class StoreUnavailable(MatihError):
 
     Attributes:
         retry_after: seconds the store asks to be left alone, None if it did not say.
+        what: is away, if it is something else on the way to the store.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, what: str = "the store") -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.what = what
 
 
 class StoreTooSlow(StoreUnavailable):
