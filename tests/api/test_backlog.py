@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.api.servers import Bench, Stored, fresh, ok
 from tests.waiting import until
 
@@ -24,6 +25,7 @@ def fill(client: httpx.Client, experiment: str) -> tuple[set[str], httpx.Respons
         made.add(ok(answer, 201, 202)["id"])
 
 
+@pytest.mark.soak
 def test_a_full_memory_refuses_with_503_and_takes_again_once_a_worker_has_caught_up(
     shared_bench: Bench, stored: Stored
 ) -> None:

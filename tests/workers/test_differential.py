@@ -28,7 +28,9 @@ FILTERS = (
     "tags.t = 'new'",
     "attributes.status = 'FINISHED'",
 )
-BY_SQL = pytest.mark.parametrize("mlflow_bench", ["sql-sqlite", "sql-postgres"], indirect=True)
+BY_SQL = pytest.mark.parametrize(
+    "mlflow_bench", [pytest.param("sql-sqlite", marks=pytest.mark.soak), "sql-postgres"], indirect=True
+)
 OWN = (tags.RUN_ID, tags.run_lookup(""))
 
 
