@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 CONNECTIONS = 32
 
@@ -33,32 +33,37 @@ class Load:
         return self.seconds[min(len(self.seconds) - 1, int(len(self.seconds) * part))]
 
 
-def request_bytes(url: str, method: str, body: Any = None) -> bytes:
+def request_bytes(url: str, method: str, body: Any = None, headers: Mapping[str, str] | None = None) -> bytes:
     """A request as it goes over the wire."""
     parts = urlsplit(url)
     data = b"" if body is None else json.dumps(body).encode()
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     head = f"{method} {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    return f"{head}{more}Content-Length: {len(data)}\r\n\r\n".encode() + data
 
 
-def send_all(url: str, requests: Sequence[bytes] | Callable[[int], bytes], count: int, connections: int) -> Load:
-    """Sends so many requests and waits for their answers."""
-    return asyncio.run(_send_all(url, requests, count, connections))
+def send_all(
+    url: str, requests: Sequence[bytes] | Callable[[int], bytes], count: int, connections: int, pause: float = 0.0
+) -> Load:
+    """Sends so many requests and waits for their answers; each connection pauses so many seconds between two."""
+    return asyncio.run(_send_all(url, requests, count, connections, pause))
 
 
-async def _send_all(url: str, requests: Sequence[bytes] | Callable[[int], bytes], count: int, connections: int) -> Load:
+async def _send_all(
+    url: str, requests: Sequence[bytes] | Callable[[int], bytes], count: int, connections: int, pause: float
+) -> Load:
     make = requests if callable(requests) else lambda number: requests[number % len(requests)]
     numbers = iter(range(count))
     seconds: list[float] = []
     statuses: dict[int, int] = {}
     start = time.perf_counter()
-    await asyncio.gather(*(_connection(url, make, numbers, seconds, statuses) for _ in range(connections)))
+    await asyncio.gather(*(_connection(url, make, numbers, seconds, statuses, pause) for _ in range(connections)))
     return Load(sorted(seconds), time.perf_counter() - start, statuses)
 
 
 async def _connection(
-    url: str, make: Callable[[int], bytes], numbers: Any, seconds: list[float], statuses: dict[int, int]
+    url: str, make: Callable[[int], bytes], numbers: Any, seconds: list[float], statuses: dict[int, int], pause: float
 ) -> None:
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
@@ -68,6 +73,7 @@ async def _connection(
         status = await _answer(reader)
         seconds.append(time.perf_counter() - began)
         statuses[status] = statuses.get(status, 0) + 1
+        await asyncio.sleep(pause)
     writer.close()
 
 

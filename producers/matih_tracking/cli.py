@@ -42,12 +42,15 @@ def sync(
     any_target: Annotated[
         bool, typer.Option("--any-target", help="Also what was written for another Kafka, topic or user.")
     ] = False,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Entries (log calls) a second at most, beside live runs; 0: no limit.")
+    ] = 0.0,
     json: JsonOption = False,
 ) -> int:
     """Deliver everything that a spool still holds, and wait for it. Exit code 1 if something is left."""
     from matih_tracking.commands import sync as work
 
-    report = _report(lambda: work.sync(spool, timeout, any_target=any_target, show=not json))
+    report = _report(lambda: work.sync(spool, timeout, any_target=any_target, rate=rate, show=not json))
     if json:
         print_json(report)
     else:

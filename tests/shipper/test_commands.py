@@ -168,7 +168,7 @@ def test_sync_delivers_a_copy_of_a_spool_wherever_it_lies(world, tmp_path):
     copy = tmp_path / "usb" / "copy"
     shutil.copytree(world.spool, copy)
     shutil.rmtree(world.spool)
-    done = world.matih("sync", str(copy), "--json")
+    done = world.matih("sync", str(copy), "--json", "--rate", "100000")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert (report["journals"], report["left"]) == (3, 0)

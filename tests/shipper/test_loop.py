@@ -19,6 +19,7 @@ from matih_tracking.journal.cursor import Cursor
 from matih_tracking.shipper import delivery, journals, process
 from matih_tracking.shipper.journals import Journals
 from matih_tracking.shipper.process import Shipper
+from matih_tracking.shipper.throttle import Throttle
 
 
 async def until(condition):
@@ -29,10 +30,10 @@ async def until(condition):
 class Bus:
     """A topic in memory, and a shipper on a spool."""
 
-    def __init__(self, spool):
+    def __init__(self, spool, **options):
         self.spool = spool
         self.publisher = MemoryPublisher()
-        self.shipper = Shipper(Journals([spool], None), self.publisher, lambda shipper: self.is_empty())
+        self.shipper = Shipper(Journals([spool], None), self.publisher, lambda shipper: self.is_empty(), **options)
 
     def is_empty(self):
         return not listing.journals(self.spool)
@@ -68,6 +69,35 @@ def test_all_arrives(bus):
     bus.run()
     assert by_producer(bus.events()) == written_by(*trainers)
     assert bus.shipper.counts.entries == sum(len(trainer.said) for trainer in trainers)
+
+
+def test_with_a_rate_the_next_journal_waits_for_its_time_and_nothing_is_lost(spool):
+    trainers = trained(spool, 2, calls=50)
+    slow = Bus(spool, rate=0.01)  # what the first look brings takes more than an hour
+
+    async def look():
+        await until(lambda: any(slow.publisher.partitions))
+        slow.shipper.stop(0.0)
+
+    slow.run(look)
+    assert len(by_producer(slow.events())) == 1
+    rest = Bus(spool, rate=1e9)
+    rest.run()
+    assert by_producer(slow.events() + rest.events()) == written_by(*trainers)
+
+
+def test_a_rate_holds_on_average_whatever_comes_at_once():
+    throttle = Throttle(100)
+    assert throttle.at == 0
+    throttle.took(50, now=10.0)
+    assert throttle.at == 10.5
+    throttle.took(20, now=10.1)
+    assert throttle.at == pytest.approx(10.7)
+    throttle.took(10, now=20.0)
+    assert throttle.at == pytest.approx(20.1)
+    unbounded = Throttle(0)
+    unbounded.took(10**9, now=5.0)
+    assert unbounded.at == 0
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -36,13 +36,14 @@ def spools_in(folder: Path) -> list[Path]:
     raise SpoolUnusable(f"{folder} holds no spool", f"Name a folder that has one called {JOURNALS!r}")
 
 
-def sync(folder: Path | None, timeout: float, *, any_target: bool, show: bool) -> dict[str, Any]:
+def sync(folder: Path | None, timeout: float, *, any_target: bool, rate: float, show: bool) -> dict[str, Any]:
     """Delivers what is in the journals by now, and waits for it.
 
     Args:
         folder: a spool, or a folder that holds some; None for the environment's own.
         timeout: seconds without progress after which it gives up.
         any_target: also what was written for another Kafka, topic or user.
+        rate: entries a second at most, on average; 0 for as many as Kafka takes.
         show: show a progress bar on stderr.
 
     Returns:
@@ -54,11 +55,12 @@ def sync(folder: Path | None, timeout: float, *, any_target: bool, show: bool) -
         OSError: no shipper can be started.
     """
     key = carrier().target.spool_key.hash16
+    options = [*(["--any-target"] if any_target else []), *(["--rate", str(rate)] if rate else [])]
     total: dict[str, Any] = {"journals": 0, "entries": 0, "delivered": 0, "left": 0, "unreadable": {}, "reason": None}
     for spool in [own_spool()] if folder is None else spools_in(folder.absolute()):
         if listing.journals(spool) or other_boots(spool):
             goal = Goal(survey([spool, *other_boots(spool)], None if any_target else key))
-            reason = _deliver(goal, Shipping(spool, *(["--any-target"] if any_target else [])), timeout, show=show)
+            reason = _deliver(goal, Shipping(spool, *options), timeout, show=show)
             _add(total, goal, reason)
     return total
 

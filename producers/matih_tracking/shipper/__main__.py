@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--idle", type=float, metavar="SECONDS", help="stay so long when there is nothing to do")
     parser.add_argument("--with-parent", action="store_true", help="stay as long as the process that started it")
     parser.add_argument("--any-target", action="store_true", help="ship what was written for another Kafka, too")
+    parser.add_argument("--rate", type=float, default=0, metavar="N", help="entries a second at most, on average")
     parser.add_argument("--detached", action="store_true", help="log into the spool, and make way for the training")
     words = parser.parse_args()
     if words.detached:
@@ -28,7 +29,7 @@ def main() -> int:
     from matih_tracking.shipper.service import IDLE_SECONDS, Options
 
     idle = IDLE_SECONDS if words.idle is None else words.idle
-    options = Options(words.forever, words.with_parent, idle, any_target=words.any_target)
+    options = Options(words.forever, words.with_parent, idle, any_target=words.any_target, rate=words.rate)
     return ship(words.spool, options, to_spool=words.detached)
 
 

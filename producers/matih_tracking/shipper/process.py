@@ -17,6 +17,7 @@ from matih_tracking.shipper.heart import Heart
 from matih_tracking.shipper.outage import Outage
 from matih_tracking.shipper.pace import window
 from matih_tracking.shipper.tail import READ_BYTES, Tail
+from matih_tracking.shipper.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,9 @@ class Shipper:
         is_done: Callable[[Shipper], bool],
         each_second: Callable[[Shipper], None] | None = None,
         framer: EventFramer = SINGLE_OBJECT,
+        rate: float = 0,
     ) -> None:
+        """Does nothing yet; `rate`: entries a second that it reads on average, 0 for as many as it can."""
         self.journals = journals
         self.counts = Counts()
         self.outage = Outage()
@@ -80,6 +83,7 @@ class Shipper:
         self._coalescer = Coalescer()
         self._delivery = Delivery(publisher, framer, journals.prefix_of, self._alarm.ring)
         self._heart = Heart()
+        self._throttle = Throttle(rate)
         self._retry = _RETRY_FIRST
         self._events_before = 0
         self._tidy_at = 0.0
@@ -146,7 +150,7 @@ class Shipper:
     async def _turn(self) -> None:
         self.journals.refresh(time.monotonic())
         for tail in self.journals:
-            if tail.pace.at <= time.monotonic() and tail.has_more and self._delivery.has_room:
+            if self._may_read and tail.pace.at <= time.monotonic() and tail.has_more:
                 self.journals.guarded(tail, self._read)
                 self._publish()
                 await asyncio.sleep(0)
@@ -154,9 +158,14 @@ class Shipper:
         self._store_cursors()
         await self._alarm.sleep(self._pause())
 
+    @property
+    def _may_read(self) -> bool:
+        return self._delivery.has_room and self._throttle.at <= time.monotonic()
+
     def _read(self, tail: Tail) -> None:
         now = time.monotonic()
         batch = tail.read()
+        self._throttle.took(len(batch.payloads), now)
         if batch.payloads and tail.source is not None:
             tail.pace.found(now, more=batch.ends[-1] - batch.start.offset > READ_BYTES // 2)
             skipped = self._coalescer.add(tail.source, batch.start.number, batch.payloads, now)
@@ -205,7 +214,7 @@ class Shipper:
         due = self._coalescer.next_due(window(len(self.journals.tails)))
         moments = [now + QUIET_SECONDS] if due is None else [due]
         if self._delivery.has_room:
-            moments += [tail.pace.at for tail in self.journals if tail.has_more]
+            moments += [max(tail.pace.at, self._throttle.at) for tail in self.journals if tail.has_more]
         return min(moments) - now
 
     def _tidy(self, now: float) -> None:

@@ -42,6 +42,7 @@ class Options:
         idle_seconds: how long it stays when there is no journal.
         drain_seconds: how long it goes on after SIGTERM, if there is something left.
         any_target: it ships journals that were written for another Kafka, topic or user, too.
+        rate: entries a second that it delivers on average; 0 for as many as it can.
     """
 
     forever: bool = False
@@ -49,6 +50,7 @@ class Options:
     idle_seconds: float = IDLE_SECONDS
     drain_seconds: float = DRAIN_SECONDS
     any_target: bool = False
+    rate: float = 0
 
 
 class Service:
@@ -107,7 +109,9 @@ class Service:
         from matih_tracking.shipper.process import Shipper
 
         journals = Journals([self._spool, *other_boots(self._spool)], self._spool_key())
-        shipper = Shipper(journals, self._carrier.publisher(), self._is_done, self._tell, self._carrier.framer)
+        shipper = Shipper(
+            journals, self._carrier.publisher(), self._is_done, self._tell, self._carrier.framer, self._options.rate
+        )
         self._told = self._first_words()
         self._listen_to_signals(shipper)
         where = self._carrier.target
