@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from matih_schemas.errors import MatihError
-from matih_workers.stores.protocol import StoreUnavailable
+from matih_workers.stores.protocol import StoreTooSlow, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,7 @@ _NOT_LET_IN: Final = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHOR
 _BUSY: Final = {"REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "RESOURCE_LIMIT_EXCEEDED"}
 # The last errors of urllib3 and requests where nothing was sent, by name: neither is a dependency of ours.
 _NOTHING_SENT: Final = {"NewConnectionError", "ConnectTimeoutError", "NameResolutionError"}
+_NO_ANSWER: Final = {"ReadTimeoutError", "ReadTimeout"}
 _TURNED_AWAY: Final = ("too many 429 ", "too many 502 ", "too many 503 ", "too many 504 ")
 
 
@@ -44,6 +45,8 @@ def translated(error: MlflowException, what: str) -> Exception:
         return StoreUnavailable(f"{message}: MLflow does not let this worker in; check its credentials")
     if code in _BUSY or _is_turned_away(error):
         return StoreUnavailable(message)
+    if any(type(link).__name__ in _NO_ANSWER for link in _chain(error)):
+        return StoreTooSlow(message)
     return error
 
 
