@@ -89,7 +89,7 @@ class Monitored:
 
 
 def _worker() -> str:
-    health = Health(lag=lambda: 7)
+    health = Health(lag=lambda: {0: 7})
     record = Received("t", 0, 0, b"acme/r", b"x", timestamp_ms=1)
     health.applied(1, 1, 0.1)
     health.took([record], 1, 2)

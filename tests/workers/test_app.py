@@ -10,6 +10,7 @@ from mode import CrashingSupervisor
 
 from matih_kafka.settings import KafkaSettings
 from matih_workers.app import build_app
+from matih_workers.lanes import Lanes
 from matih_workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def built(folder: Path, **kafka: object) -> Any:
     settings = KafkaSettings(**kafka)  # type: ignore[arg-type]
-    return build_app(WorkerSettings(), settings, cast("Ingest", None), folder, lambda _: None)
+    return build_app(WorkerSettings(), settings, cast("Ingest", None), Lanes(), folder, lambda _: None)
 
 
 def test_the_settings_of_the_pattern(tmp_path: Path) -> None:

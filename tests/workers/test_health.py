@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from matih_schemas.errors import InvalidEvent
@@ -22,16 +23,28 @@ def test_redelivered_events_are_counted() -> None:
     assert "matih_worker_redelivered_events_total 2.0" in health.metrics.text().decode()
 
 
-def test_lag_in_seconds_is_of_the_last_event_applied_and_nothing_when_none_waits() -> None:
-    waiting: list[int | None] = [None]
-    health = Health(lag=lambda: waiting[0])
+def test_lag_in_seconds_is_of_the_partition_that_is_furthest_behind() -> None:
+    """A live partition goes first, so what was applied last says nothing of a backlog beside it."""
+    waiting: dict[int, int] = {}
+    oldest: dict[int, int] = {}
+    health = Health(lag=lambda: waiting or None, oldest=oldest.get)
     assert health.lag_seconds() is None
-    waiting[0] = 0
-    assert health.lag_seconds() == 0.0
-    waiting[0] = 5
+    waiting |= {0: 0, 1: 0}
+    assert (health.lag(), health.lag_seconds()) == (0, 0.0)
+    waiting |= {0: 5}
     assert health.lag_seconds() is None
-    health.took([Received("t", 0, 0, b"acme/r", b"x", timestamp_ms=1000)], 0, 5)
-    assert (health.lag_seconds() or 0) > 1_000_000
+    now = round(time.time() * 1000)
+    oldest[0] = now - 3_600_000
+    assert 3_600 <= (health.lag_seconds() or 0) < 3_700
+    waiting |= {1: 1}
+    health.took([Received("t", 1, 0, b"acme/r", b"x", timestamp_ms=now)], 0, now)
+    assert 3_600 <= (health.lag_seconds() or 0) < 3_700
+    del oldest[0]
+    assert (health.lag_seconds() or 0) < 100
+    health.took([Received("t", 0, 0, b"acme/r", b"x", timestamp_ms=now - 1_800_000)], 0, now)
+    assert 1_800 <= (health.lag_seconds() or 0) < 1_900
+    waiting |= {0: 0}
+    assert (health.lag_seconds() or 0) < 100
 
 
 def test_many_dead_letters_are_a_warning_and_the_worker_stays_ready(caplog: pytest.LogCaptureFixture) -> None:

@@ -45,7 +45,7 @@ def test_ready_says_why_it_is_not() -> None:
 
 
 def test_metrics_count() -> None:
-    health = Health(lag=lambda: 7)
+    health = Health(lag=lambda: {0: 3, 1: 4})
     health.applied(3, 1000, 0.2)
     health.dead([DeadLetter(Received("t", 0, 0, None, None), InvalidEvent("malformed", "x"))])
     with health.in_flight(5):

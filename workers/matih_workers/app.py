@@ -12,7 +12,6 @@ from mode import CrashingSupervisor
 
 from matih_workers.fair_polling import fair_consumer
 from matih_workers.faust_types import App, Stream, partitions, received
-from matih_workers.lanes import Lanes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from matih_kafka.settings import KafkaSettings
     from matih_workers.ingest import Ingest
+    from matih_workers.lanes import Lanes
     from matih_workers.records import Received
     from matih_workers.settings import WorkerSettings
 
@@ -43,7 +43,12 @@ OnPartitions = Callable[[frozenset[int] | None], None]
 
 
 def build_app(
-    settings: WorkerSettings, kafka: KafkaSettings, ingest: Ingest, datadir: Path, on_partitions: OnPartitions
+    settings: WorkerSettings,
+    kafka: KafkaSettings,
+    ingest: Ingest,
+    lanes: Lanes,
+    datadir: Path,
+    on_partitions: OnPartitions,
 ) -> App:
     """A Faust application that carries the events topic into `ingest`. Start it with `in_worker = True`.
 
@@ -51,6 +56,7 @@ def build_app(
         settings: the worker's.
         kafka: the connection's.
         ingest: what is done with the events.
+        lanes: where they wait.
         datadir: where Faust may leave files.
         on_partitions: told the partitions that are this worker's from now on, each time they change; None while
             they are given out anew.
@@ -59,7 +65,6 @@ def build_app(
         matih_kafka.errors.InvalidSettings: a file with a certificate, key or password can't be read.
     """
     app = _faust(settings, kafka, datadir)
-    lanes = Lanes()
     app.transport.Consumer = fair_consumer(lanes)  # type: ignore[misc]
     topic = app.topic(
         kafka.events_topic,

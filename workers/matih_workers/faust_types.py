@@ -63,17 +63,17 @@ def partitions(assigned: Any, topic: str) -> frozenset[int]:
     return frozenset(pair.partition for pair in assigned if pair.topic == topic)
 
 
-def lag(app: Any, topic: str) -> int | None:
-    """Events of the assigned partitions that are on the topic and not acknowledged yet; None while nobody knows."""
+def lag(app: Any, topic: str) -> dict[int, int] | None:
+    """By assigned partition the events that are on the topic and not acknowledged yet; None while nobody knows."""
     if app._consumer is None or not app._assignment:
         return None
-    consumer, total = app.consumer, 0
+    consumer, found = app.consumer, {}
     for pair in (pair for pair in app._assignment if pair.topic == topic):
         end = consumer._thread.highwater(pair)
         if end is None:
             return None
-        total += max(0, end - max(consumer._committed_offset.get(pair) or 0, _acked(consumer, pair)))
-    return total
+        found[pair.partition] = max(0, end - max(consumer._committed_offset.get(pair) or 0, _acked(consumer, pair)))
+    return found
 
 
 def reaches_coordinator(app: Any) -> bool:

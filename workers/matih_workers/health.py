@@ -14,7 +14,7 @@ from matih_workers.share import Share
 from matih_workers.tenants import Tenants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from matih_workers.dead_letters import DeadLetter
     from matih_workers.positions import Noticed
@@ -72,23 +72,30 @@ class Side:
 class Health:
     """The worker's state and counters. Written by the loop, read by the pages, in one event loop."""
 
-    def __init__(self, lag: Callable[[], int | None] = lambda: None, share_bound: float = 0.05) -> None:
+    def __init__(
+        self,
+        lag: Callable[[], Mapping[int, int] | None] = lambda: None,
+        share_bound: float = 0.05,
+        oldest: Callable[[int], int | None] = lambda _: None,
+    ) -> None:
         """Everything is starting.
 
         Args:
-            lag: gives the events that are on the topic and not acknowledged yet, None while nobody knows.
+            lag: gives by partition the events that are on the topic and not acknowledged yet, None while nobody knows.
             share_bound: the share of dead letters from which on it is a warning.
+            oldest: gives when Kafka received the first event that waits here of a partition, in ms since the epoch.
         """
         self.store = Side("the store")
         self.kafka = Side("Kafka")
         self.assigned: frozenset[int] | None = None
         self._warnings: dict[int, list[str]] = {}
-        self.metrics = Metrics(lag, self.lag_seconds)
+        self.metrics = Metrics(self.lag, self.lag_seconds)
         self._lag = lag
+        self._oldest = oldest
         self._share_bound = share_bound
         self._share = Share()
         self._tenants = Tenants()
-        self._received_at = 0
+        self._received_at: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
@@ -125,16 +132,26 @@ class Health:
             if record.offset < self._ends.get(record.partition, 0):
                 self.metrics.redelivered.inc()
             self._ends[record.partition] = max(self._ends.get(record.partition, 0), record.offset + 1)
-        self._received_at = records[-1].timestamp_ms
+            self._received_at[record.partition] = record.timestamp_ms
+
+    def lag(self) -> int | None:
+        """Events that are on the topic and not acknowledged yet; None: nobody knows."""
+        waiting = self._lag()
+        return None if waiting is None else sum(waiting.values())
 
     def lag_seconds(self) -> float | None:
-        """Seconds since Kafka received the last event that was applied; 0 when none waits, None: nobody knows."""
+        """How long ago Kafka received what is to be applied next, of the partition that is furthest behind.
+
+        0 when none waits; None: nobody knows. Where nothing of a partition has come yet it is that of its last applied.
+        """
         waiting = self._lag()
-        if waiting == 0:
-            return 0.0
-        if waiting is None or not self._received_at:
+        if waiting is None:
             return None
-        return max(0.0, time.time() - self._received_at / 1000)
+        behind = [number for number, events in waiting.items() if events]
+        known = [at for number in behind if (at := self._oldest(number) or self._received_at.get(number))]
+        if behind and not known:
+            return None
+        return max(0.0, time.time() - min(known) / 1000) if known else 0.0
 
     def dead(self, letters: Sequence[DeadLetter], of: int = 1) -> None:
         """These are among the dead letters, of so many events."""
@@ -204,7 +221,7 @@ class Health:
             "retries": self._counts["retries"],
             "dead_letters": dict(self._reasons),
             "dead_letter_share": round(self._share.value, 4),
-            "lag": self._lag(),
+            "lag": self.lag(),
             "lag_seconds": self.lag_seconds(),
             "in_flight": self._counts["in_flight"],
             "partitions": sorted(self.assigned or ()),

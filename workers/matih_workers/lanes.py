@@ -67,6 +67,11 @@ class Lanes:
         self._bytes[record.partition] = self._bytes.get(record.partition, 0) + len(record.value or b"")
         self._share_room()
 
+    def oldest_ms(self, partition: int) -> int | None:
+        """When Kafka received the partition's first record that waits, in ms since the epoch; None if none waits."""
+        waiting = self._waiting.get(partition)
+        return waiting[0].timestamp_ms if waiting else None
+
     def part(self, points: int, events: int, alone: Callable[[Received], bool]) -> list[Received]:
         """Takes out what is to be applied next, of each partition in its order; empty if nothing waits.
 

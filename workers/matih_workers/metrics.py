@@ -53,7 +53,8 @@ class Metrics:
         self.apply_seconds = self._histogram("matih_worker_apply_seconds", "Seconds to apply a batch", _SECONDS)
         self._gauge("matih_worker_lag_events", "Events not acknowledged yet").set_function(lambda: _number(lag()))
         self._gauge(
-            "matih_worker_lag_seconds", "Seconds since Kafka received the last event applied, 0 when none waits"
+            "matih_worker_lag_seconds",
+            "Seconds since Kafka received what is next, of the partition furthest behind; 0: none",
         ).set_function(lambda: _number(lag_seconds()))
         ProcessCollector(registry=self._registry)
 

@@ -21,6 +21,7 @@ from matih_workers.dead_letters import DeadLetters
 from matih_workers.framing import waited_for
 from matih_workers.health import Health
 from matih_workers.ingest import Ingest
+from matih_workers.lanes import Lanes
 from matih_workers.positions import Source
 from matih_workers.reaper.reaper import Reaper
 from matih_workers.records import read
@@ -73,9 +74,11 @@ class WorkerProcess:
         self._attempts = Attempts(self._folder)
         self._dead_letters = DeadLetters(KafkaPublisher(kafka, dead_letters, client_id="matih-worker"))
         self._app: App | None = None
+        self._lanes = Lanes()
         self.health = Health(
             lambda: faust_types.lag(self._app, self._topic.name) if self._app else None,
             settings.worker_dead_letter_share,
+            self._lanes.oldest_ms,
         )
         self._framer, self._reframe = framer(kafka), reframer(environment_ids())
         reader = partial(read, tenants=settings.worker_tenants, reframe=waited_for(self._reframe))
@@ -144,7 +147,9 @@ class WorkerProcess:
     async def _consume(self) -> None:
         from matih_workers.app import build_app
 
-        self._app = build_app(self._settings, self._kafka, self._ingest, self._folder, self._partitions_changed)
+        self._app = build_app(
+            self._settings, self._kafka, self._ingest, self._lanes, self._folder, self._partitions_changed
+        )
         self._app.in_worker = True
         self._ingest.source = await self._source()
         await self._app.start()
