@@ -90,7 +90,8 @@ class Bench:
 
         async def all_parts() -> None:
             for part in self.parts(records):
-                await self.ingest.settle(part)
+                while part := part[await self.ingest.settle(part) :]:
+                    pass
 
         asyncio.run(all_parts())
 
@@ -99,7 +100,7 @@ class Bench:
         lanes = Lanes()
         for record in records:
             lanes.put(record)
-        while part := lanes.part(self.ingest.points, self.settings.worker_batch_events, self.ingest.alone):
+        while part := lanes.part(self.ingest.points, self.ingest.events, self.ingest.alone):
             yield part
 
     def reasons(self) -> list[str]:
@@ -199,6 +200,34 @@ def test_one_poisonous_event_is_found_and_the_others_go_on(bench: Bench) -> None
     assert headers["__connect.errors.exception.class.name"] == b"builtins.RuntimeError"
     assert int(headers["matih.first_failed_at"]) > 1_700_000_000_000
     assert bench.health.report()["dead_letters"] == {"poison": 1}
+
+
+def test_a_flood_of_poison_lets_others_between_and_is_tried_once_when_it_is_known(bench: Bench) -> None:
+    flood, live = Producer(), Producer()
+    bench.store.poison = {"bad"}
+    bad = [received(flood.log(Entry(params={"bad": "1"})), offset) for offset in range(300)]
+    lanes, turns = Lanes(), []
+    for record in bad:
+        lanes.put(record)
+    lanes.polled(1, 0, left=0)
+    events = [live.created(), *(live.log(Entry({"a": float(step)}, step=step)) for step in range(9))]
+    mine = [Received("t", 1, number, codec.event_key(one), codec.encode(one)) for number, one in enumerate(events)]
+
+    async def all_parts() -> None:
+        while part := lanes.part(bench.ingest.points, bench.ingest.events, bench.ingest.alone):
+            settled = await bench.ingest.settle(part)
+            lanes.put_back(part[settled:])
+            turns.append((part[0].partition, len(part), settled))
+            if mine:
+                lanes.put(mine.pop(0))
+
+    asyncio.run(all_parts())
+    assert bench.reasons() == ["poison"] * 300
+    assert points(bench, live) == 9
+    assert max(number for number, (partition, _, _) in enumerate(turns) if partition == 1) < 20
+    assert sum(settled for _, _, settled in turns) == 310
+    assert {size for partition, size, _ in turns[20:] if partition == 0} == {1}
+    assert len(bench.store.batches) < 400, "one try each, when it is known that more do not help"
 
 
 def test_an_error_in_reading_an_event_is_its_poison(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def build_app(
 
     @app.agent(topic, name="ingest", concurrency=1)
     async def carry(stream: StreamT[bytes]) -> None:
-        await carry_out(cast("Stream", stream), lanes, ingest, settings)
+        await carry_out(cast("Stream", stream), lanes, ingest)
 
     @app.on_partitions_assigned.connect(weak=False)
     async def assigned(_app: Any, assigned: Any, **_: Any) -> None:
@@ -116,7 +116,7 @@ def _faust(settings: WorkerSettings, kafka: KafkaSettings, datadir: Path) -> fau
     )
 
 
-async def carry_out(stream: Stream, lanes: Lanes, ingest: Ingest, settings: WorkerSettings) -> None:
+async def carry_out(stream: Stream, lanes: Lanes, ingest: Ingest) -> None:
     """The agent: settles a part of what has come, acknowledges it, and looks what has come meanwhile; never returns.
 
     It never raises for an outage, for Faust would go on with later events then: `ingest` tries again.
@@ -127,9 +127,10 @@ async def carry_out(stream: Stream, lanes: Lanes, ingest: Ingest, settings: Work
     try:
         while not taking.done():
             arrived.clear()
-            while part := lanes.part(ingest.points, settings.worker_batch_events, ingest.alone):
-                await ingest.settle(part)
-                await _acknowledge(stream, part)
+            while part := lanes.part(ingest.points, ingest.events, ingest.alone):
+                settled = await ingest.settle(part)
+                lanes.put_back(part[settled:])
+                await _acknowledge(stream, part[:settled])
             await arrived.wait()
         taking.result()
     finally:

@@ -6,7 +6,7 @@
 | the store is unavailable | everything is kept and tried again, for ever; no dead letter |
 | the store is too slow for a batch, but works | the batch is halved, the next ones are smaller |
 | anything else fails | if the store takes a probing write, the batch is halved until one event is left; that one is a \
-dead letter (`poison`) after some tries |
+dead letter (`poison`) after some tries, or after one if several others have just failed alike |
 | the process dies | the next one takes the same events one by one; the one that kills is a dead letter (`poison`) |
 """
 
@@ -16,14 +16,16 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from matih_schemas.clock import now_ms
 from matih_schemas.errors import InvalidEvent
 from matih_workers import traces
 from matih_workers.backoff import Backoff
 from matih_workers.batch import metric_count
+from matih_workers.bisection import Bisection
 from matih_workers.dead_letters import DeadLetter
+from matih_workers.floods import Floods
 from matih_workers.lanes import points_at_most
 from matih_workers.pace import Pace
 from matih_workers.positions import Spans, spans_of
@@ -64,6 +66,7 @@ class Ingest:
         self._health = health
         self._settings = settings
         self._pace = Pace(settings.worker_batch_metrics)
+        self._floods = Floods(settings.worker_batch_events)
         self._read = reader
         self._idle = asyncio.Event()
         self._idle.set()
@@ -84,22 +87,32 @@ class Ingest:
         """How many points the store takes at once, now."""
         return self._pace.points
 
+    @property
+    def events(self) -> int:
+        """How many events go together, now."""
+        return self._floods.events
+
     def alone(self, record: Received) -> bool:
         """Whether the record has to be settled by itself: a process died over it."""
         return self._attempts.deaths(record) > 0
 
-    async def settle(self, records: Sequence[Received]) -> None:
-        """Returns once every record is durable in the store or among the dead letters."""
+    async def settle(self, records: Sequence[Received]) -> int:
+        """Settles the first of these records, all of them if none is poison; returns how many.
+
+        When it returns each of those is durable in the store or among the dead letters. What stands behind a poisonous
+        one is left, so that others get their turn before the next one is found.
+        """
         if self._stopping:
             await asyncio.Event().wait()
         self._idle.clear()
         try:
             async with self._store_is_free:
                 with self._health.in_flight(len(records)):
-                    await self._settle_or_give_up(records)
-            self._attempts.settled(records)
+                    settled = await self._settle_or_give_up(records)
+            self._attempts.settled(records[:settled])
         finally:
             self._idle.set()
+        return settled
 
     async def look_again(self, partitions: Iterable[int]) -> None:
         """Reads these partitions' positions: what was missing may have been brought by a replay meanwhile.
@@ -112,29 +125,43 @@ class Ingest:
                 await asyncio.to_thread(self._store.positions, self.source, list(partitions))
                 self._health.noticed(self._store.noticed)
 
-    async def _settle_or_give_up(self, records: Sequence[Received]) -> None:
+    async def _settle_or_give_up(self, records: Sequence[Received]) -> int:
         deaths = self._attempts.deaths(records[0])
-        if len(records) == 1 and deaths >= self._settings.worker_attempts:
-            await self._poison(records[0], deaths, _Killed(f"{deaths} worker processes died while applying it"))
-        else:
-            await self._settle(records)
+        if len(records) > 1 or deaths < self._settings.worker_attempts:
+            return await self._settle(records)
+        await self._poison(records[0], _Failure(_Killed(f"{deaths} worker processes died while applying it"), deaths))
+        return 1
 
-    async def _settle(self, records: Sequence[Received]) -> None:
+    async def _settle(self, records: Sequence[Received]) -> int:
+        search = Bisection(len(records))
+        while not search.is_over:
+            some = records[search.next]
+            failure = await self._try(some)
+            if failure is None:
+                search.passed()
+            elif len(some) > 1:
+                self._halving(some, failure.error)
+                search.failed()
+            else:
+                await self._poison(some[0], failure)
+                return search.begin + 1
+        return len(records)
+
+    async def _try(self, records: Sequence[Received]) -> _Failure | None:
+        """Tries through outages until they pass; several that fail together once, one by itself several times."""
         backoff = Backoff(self._settings.worker_backoff, self._settings.worker_backoff_max)
-        failed, first_failed_at = 0, now_ms()
+        failed, first_failed_at, before = 0, now_ms(), None
         while (error := await self._failure(records)) is not None:
             outage = await self._outage_behind(error, records)
             if outage is not None:
                 await self._wait(outage, backoff)
                 continue
-            failed += 1
-            if len(records) > 1:
-                await self._halve(records, error)
-                return
-            if failed >= self._settings.worker_attempts:
-                await self._poison(records[0], failed, error, first_failed_at)
-                return
+            failed, before = failed + 1, error
+            if len(records) > 1 or failed >= self._settings.worker_attempts or self._floods.is_known(error):
+                return _Failure(error, failed, first_failed_at)
             await self._retry(backoff)
+        self._floods.passed(len(records), before)
+        return None
 
     async def _failure(self, records: Sequence[Received]) -> Exception | None:
         """Tries once; what went wrong, None if nothing."""
@@ -207,20 +234,18 @@ class Ingest:
         self._health.retried()
         await asyncio.sleep(backoff.next())
 
-    async def _halve(self, records: Sequence[Received], error: Exception) -> None:
-        logger.info("%d events failed together, trying each half: %s", len(records), _one_line(error))
+    def _halving(self, records: Sequence[Received], error: Exception) -> None:
+        logger.info("%d events failed together, trying the first half: %s", len(records), _one_line(error))
         self._health.retried()
-        middle = len(records) // 2
-        await self._settle(records[:middle])
-        await self._settle(records[middle:])
 
-    async def _poison(self, record: Received, attempts: int, error: Exception, first_failed_at: int = 0) -> None:
-        why = InvalidEvent("poison", f"failed {attempts} times, the store works: {_one_line(error)}")
-        why.__cause__ = error
-        letter = DeadLetter(record, why, attempts, first_failed_at)
+    async def _poison(self, record: Received, failure: _Failure) -> None:
+        why = InvalidEvent("poison", f"failed {failure.attempts} times, the store works: {_one_line(failure.error)}")
+        why.__cause__ = failure.error
+        letter = DeadLetter(record, why, failure.attempts, failure.first_at)
         await self._dead_letters.publish([letter])
         await asyncio.to_thread(self._pass, record)
         self._health.dead([letter])
+        self._floods.poisoned(failure.error)
 
     def _pass(self, record: Received) -> None:
         """Notes that the record is done although nothing of it was applied, if the store takes that now."""
@@ -228,6 +253,14 @@ class Ingest:
         if spans:
             with suppress(StoreUnavailable):  # the next batch tells of one event that is missing: better than waiting
                 self._store.apply([], spans)
+
+
+class _Failure(NamedTuple):
+    """Why one event, or several together, can't be applied; `first_at` in ms since the epoch, 0 if nobody knows."""
+
+    error: Exception
+    attempts: int
+    first_at: int = 0
 
 
 class _Killed(Exception):  # it names what happened to the worker

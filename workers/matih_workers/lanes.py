@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from matih_workers.records import Received
 
@@ -65,6 +65,13 @@ class Lanes:
         """The record waits from now on, behind the others of its partition."""
         self._waiting.setdefault(record.partition, deque()).append(record)
         self._bytes[record.partition] = self._bytes.get(record.partition, 0) + len(record.value or b"")
+        self._share_room()
+
+    def put_back(self, records: Sequence[Received]) -> None:
+        """What was taken out last, and is not done, waits again, before all others."""
+        for record in reversed(records):
+            self._waiting[record.partition].appendleft(record)
+            self._bytes[record.partition] += len(record.value or b"")
         self._share_room()
 
     def oldest_ms(self, partition: int) -> int | None:

@@ -127,9 +127,8 @@ class Replay:
     async def _settle(self, records: Sequence[Received]) -> None:
         if records:
             await asyncio.sleep(self._rate.wait(len(records), time.monotonic()))
-        while part := first_part(records, self._ingest.points, len(records), self._ingest.alone):
-            await self._ingest.settle(part)
-            records = records[len(part) :]
+        while part := first_part(records, self._ingest.points, self._ingest.events, self._ingest.alone):
+            records = records[await self._ingest.settle(part) :]
 
     def _read(self, record: Received) -> Read:
         found = read(record, self._tenants)
