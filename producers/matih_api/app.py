@@ -102,8 +102,10 @@ def build(
         app.include_router(router)
     add_handlers(app)
     completed(app.openapi())
-    fairness = Fairness(allowed, counted.refused)
-    app.add_middleware(Identify, authenticator=authenticator, quotas=counter, fairness=fairness, tenant=settings.tenant)
+    reads, writes = (Fairness(allowed, counted.refused) for _ in range(2))
+    app.add_middleware(
+        Identify, authenticator=authenticator, quotas=counter, reads=reads, writes=writes, tenant=settings.tenant
+    )
     return app
 
 

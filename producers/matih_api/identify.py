@@ -16,26 +16,30 @@ if TYPE_CHECKING:
     from matih_api.guard.fairness import Fairness
     from matih_api.guard.quotas import Quotas
 
+_READING: Final = frozenset({"GET", "HEAD"})
 _FREE: Final = frozenset({"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"})
 
 
 class Identify:
     """Middleware: `request.state.principal` is who asks; it has a slot of this process while it is answered."""
 
-    def __init__(self, app: Any, authenticator: Authenticator, quotas: Quotas, fairness: Fairness, tenant: str) -> None:
+    def __init__(
+        self, app: Any, authenticator: Authenticator, quotas: Quotas, reads: Fairness, writes: Fairness, tenant: str
+    ) -> None:
         """Around an app.
 
         Args:
             app: what answers.
             authenticator: who tells.
             quotas: how many requests a tenant may make.
-            fairness: how many are answered at once.
+            reads: how many GETs are answered at once; apart from the others, for MLflow may keep them waiting.
+            writes: how many of the others.
             tenant: whose requests are those that name none, in open mode.
         """
         self._app = app
         self._authenticator = authenticator
         self._quotas = quotas
-        self._fairness = fairness
+        self._reads, self._writes = reads, writes
         self._tenant = tenant
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -49,7 +53,8 @@ class Identify:
             request.state.principal, request.state.actor = principal, principal.actor
             pays = payer(principal, request.headers.get(HEADER), _queried(scope), self._tenant)
             self._quotas.request(pays)
-            async with self._fairness.slot(pays) as request.state.release_slot:
+            fairness = self._reads if scope["method"] in _READING else self._writes
+            async with fairness.slot(pays) as request.state.release_slot:
                 await self._app(scope, receive, send)
         except Problem as problem:
             await answer(request, problem)(scope, receive, send)

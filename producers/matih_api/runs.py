@@ -169,6 +169,7 @@ async def log(
         # Nothing is waited for between taking numbers and publishing: one run's numbers have to rise on the topic.
         some = making.run_logged(author, services.numbers, run.run_id, metrics, params, tags)
         if needed:
+            asked.has_worked()  # what is left is to wait for Kafka
             await services.writes.publish(author, some)
         else:
             some = services.objects.pending_again(run, some)

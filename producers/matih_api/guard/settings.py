@@ -54,7 +54,8 @@ class QuotaSettings(BaseSettings):
         bytes_per_day: bytes of events written in a day of UTC; 0: no limit.
         quotas_file: a JSON file {tenant: {quota: value}} with other values for some; read again when it changes.
         datadir: the folder of what is kept over restarts (the bytes of the day); empty: nothing is.
-        slots: requests that a process works on at once; one tenant gets half of them while others want some.
+        slots: GETs that a process works on at once, and as many other requests; one tenant gets half of them while
+            others want some. A request waits for its turn behind all that are worked on: few are fair.
         waiting_per_tenant: requests of one tenant that wait for a slot; more are refused.
         waiting_timeout: seconds that a request waits for a slot before it is refused.
     """
@@ -68,7 +69,7 @@ class QuotaSettings(BaseSettings):
     bytes_per_day: int = Field(default=100 << 30, ge=0)
     quotas_file: Path | None = None
     datadir: Path | None = None
-    slots: int = Field(default=64, ge=4)
+    slots: int = Field(default=8, ge=4)
     waiting_per_tenant: int = Field(default=256, ge=1)
     waiting_timeout: float = Field(default=5.0, gt=0)
 
