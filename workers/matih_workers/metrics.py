@@ -26,7 +26,7 @@ class Metrics:
         self.events = self._counter("matih_worker_events", "Events settled: applied, or dead letters")
         self.points = self._counter("matih_worker_points", "Metric points applied")
         self.batches = self._counter("matih_worker_batches", "Batches applied")
-        self.retries = self._counter("matih_worker_retries", "Batches tried again")
+        self.retries = self._counter("matih_worker_retries", "Batches, or their dead letters, tried again")
         self.dead_letters = self._counter("matih_worker_dead_letters", "Dead letters", "reason")
         self.tenant_events = self._counter("matih_worker_tenant_events", "Events settled, by tenant", "tenant")
         self.tenant_bytes = self._counter("matih_worker_tenant_bytes", "Bytes of events settled, by tenant", "tenant")
@@ -41,7 +41,9 @@ class Metrics:
         self.event_age = self._histogram(
             "matih_worker_event_age_seconds", "Seconds from Kafka's receipt of an event until it was applied", _AGES
         )
-        self.kafka_up = self._gauge("matih_worker_kafka_up", "1 while the group's coordinator answers")
+        self.kafka_up = self._gauge(
+            "matih_worker_kafka_up", "1 while the group's coordinator and the partitions' leaders give and take records"
+        )
         self.ready = self._gauge("matih_worker_ready", "1 while /readyz says so")
         self.redelivered = self._counter(
             "matih_worker_redelivered_events", "Events at offsets that this process or the store had seen before"
