@@ -14,7 +14,7 @@ appended: two keys never become one | `key_changed` |
 `step_impossible` |
 | a timestamp that is negative, outside int64, or no number | the time of the call | `timestamp_replaced` |
 | NUL or a lone surrogate in a value | becomes U+FFFD | `text_replaced` |
-| a param's value over 6000 characters, a tag's over 8000 (an experiment's: 5000) | its beginning, as MLflow keeps it | `text_cut` |
+| a param's value over 6000 characters, a tag's over 8000 (an experiment's: 5000) | its beginning | `text_cut` |
 | a value whose str() raises | dropped | `unprintable` |
 | a string param whose key ends in the word password, secret, api_key, access_token or auth_token | `[redacted]` \
 (MATIH_REDACT=off keeps it) | `secret_redacted` |

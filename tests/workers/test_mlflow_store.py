@@ -107,6 +107,17 @@ def test_an_experiment_made_by_hand_is_adopted(mlflow_bench: MlflowBench) -> Non
     assert mlflow_bench.runs(who.run_id)[0].info.experiment_id == by_hand
 
 
+def test_an_experiment_renamed_by_hand_keeps_its_id(mlflow_bench: MlflowBench) -> None:
+    first, late = producer(), producer()
+    late.experiment = first.experiment
+    assert refused(mlflow_bench, first.created()) == {}
+    place = mlflow_bench.runs(first.run_id)[0].info.experiment_id
+    mlflow_bench.client.rename_experiment(place, f"acme/{first.experiment} renamed")
+    mlflow_bench.restart()
+    assert refused(mlflow_bench, late.created(), first.log(Entry({"a": 1.0}))) == {}
+    assert [mlflow_bench.runs(who.run_id)[0].info.experiment_id for who in (first, late)] == [place, place]
+
+
 def test_a_run_made_by_hand_can_be_logged_to_by_its_tenant_only(mlflow_bench: MlflowBench) -> None:
     owner, stranger = producer(), producer(tenant="evil")
     experiment = mlflow_bench.client.create_experiment(f"acme/{owner.experiment}")

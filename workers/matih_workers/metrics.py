@@ -23,7 +23,7 @@ class Metrics:
     def __init__(self, lag: Callable[[], int | None], lag_seconds: Callable[[], float | None] = lambda: None) -> None:
         """Both tell what is on the topic and not acknowledged yet, in events and in seconds; None: nobody knows."""
         self._registry = CollectorRegistry()
-        self.events = self._counter("matih_worker_events", "Events settled: applied, or dead letters")
+        self.events = self._counter("matih_worker_events", "Events settled, again or not: applied, or dead letters")
         self.points = self._counter("matih_worker_points", "Metric points applied")
         self.batches = self._counter("matih_worker_batches", "Batches applied")
         self.retries = self._counter("matih_worker_retries", "Batches, or their dead letters, tried again")
@@ -46,7 +46,7 @@ class Metrics:
         )
         self.ready = self._gauge("matih_worker_ready", "1 while /readyz says so")
         self.redelivered = self._counter(
-            "matih_worker_redelivered_events", "Events at offsets that this process or the store had seen before"
+            "matih_worker_redelivered_events", "Events at offsets that this process had settled before"
         )
         self.reaped_runs = self._counter("matih_worker_reaped_runs", "Runs ended because their host fell silent")
         self.missing_events = self._gauge("matih_worker_missing_events", "Events that the store has not seen")

@@ -186,6 +186,9 @@ class Experiments:
         new = mlflow_experiment_name(tenant_id, name)
         if new == found.name:
             return
+        if self._connection.experiment_by_name(new) is not None:
+            # Asked before, for MLflow answers with a violated constraint, which may be anything.
+            raise refusals.name_taken(found.name, name, "another experiment has that name")
         alias = labels.alias(found.name, found.tags, tenant_id)
         self._connection.set_experiment_tag(found.experiment_id, alias, "1")
         try:
