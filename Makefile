@@ -19,7 +19,7 @@ demo: setup ## the whole pipe on real servers, real training, faults, and the pr
 test: setup ## all tests but the long ones, on real servers
 	@$(BIN)/python -m pytest -m "not soak" $(PARALLEL) $(ARGS)
 
-soak: setup ## the long tests: each kill at 5 seeded random moments, other releases of MLflow
+soak: setup ## the long tests: kills at seeded random moments, outages that overlap, other releases of MLflow
 	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 check: setup ## formatting, lint, types, import rules
