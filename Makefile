@@ -28,7 +28,7 @@ check: setup ## formatting, lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: setup ## the benchmarks, beside the peers, in one run
+bench: setup ## the benchmarks, beside the peers, in one run (ARGS="kafka_to_mlflow -- full": on 20 million rows)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: setup ## resolve the locks anew (names, versions and hashes; no index address)
