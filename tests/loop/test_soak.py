@@ -95,6 +95,7 @@ class Soak:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(SECONDS + 1200)
 @pytest.mark.parametrize("seed", [pytest.param(SEED, id=f"MATIH_SOAK_SEED={SEED}")])
 def test_outages_that_overlap_for_a_long_time(pipe: Pipe, seed: int) -> None:
     print(f"MATIH_SOAK_SEED={seed} MATIH_SOAK_SECONDS={SECONDS:g}")
