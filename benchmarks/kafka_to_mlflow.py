@@ -86,6 +86,13 @@ def fill_topic(brokers: str, case: Case) -> tuple[KafkaSettings, int]:
 @contextmanager
 def worker(settings: KafkaSettings, uri: str, group: str) -> Iterator[str]:
     """A worker process on the topic; gives the address of its metrics."""
+    with worker_process(settings, uri, group) as (url, _):
+        yield url
+
+
+@contextmanager
+def worker_process(settings: KafkaSettings, uri: str, group: str) -> Iterator[tuple[str, int]]:
+    """A worker process on the topic; gives the address of its metrics, and its process id."""
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w+b") as log:
         environment = {
             **os.environ,
@@ -98,7 +105,7 @@ def worker(settings: KafkaSettings, uri: str, group: str) -> Iterator[str]:
         }
         process = subprocess.Popen([sys.executable, "-m", "matih_workers"], env=environment, stdout=log, stderr=log)
         try:
-            yield f"http://{_address(Path(log.name))}/metrics"
+            yield f"http://{_address(Path(log.name))}/metrics", process.pid
         finally:
             process.terminate()
             process.wait()
@@ -217,7 +224,7 @@ def fill_table(uri: str) -> None:
 
 
 def main() -> None:
-    """Prints one line per case; on servers of its own. A word given (`PostgreSQL`) chooses cases."""
+    """Prints one line per case; on servers of its own. A word given (`PostgreSQL`, `full`) chooses cases."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     fetch()
     words = sys.argv[1:]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matih_schemas.clock import now_ms
 from matih_schemas.errors import InvalidName
 from matih_schemas.identity import check_experiment_name, check_tenant, experiment_id
-from matih_schemas.limits import TAG_VALUE_MAX
+from matih_schemas.limits import EXPERIMENT_TAG_VALUE_MAX
 from matih_tracking.configs import TENANT_TAG, ExperimentConfig
 from matih_tracking.journal import entries
 from matih_tracking.mend import clean, mend_tags, mend_text
@@ -59,8 +59,9 @@ class Experiments:
         return self._created.get((tenant, name)) or ExperimentConfig(name)
 
     def _mended(self, config: ExperimentConfig) -> ExperimentConfig:
-        tags = mend_tags({key: value for key, value in config.tags.items() if key != TENANT_TAG})
-        description, problems = mend_text(str(config.description or ""), TAG_VALUE_MAX, "the experiment's description")
+        limit = EXPERIMENT_TAG_VALUE_MAX
+        tags = mend_tags({key: value for key, value in config.tags.items() if key != TENANT_TAG}, limit)
+        description, problems = mend_text(str(config.description or ""), limit, "the experiment's description")
         self._tally.count([*tags.problems, *problems])
         return replace(
             config, tags=tags.kept, description=description, artifact_location=clean(config.artifact_location)

@@ -14,7 +14,7 @@ appended: two keys never become one | `key_changed` |
 `step_impossible` |
 | a timestamp that is negative, outside int64, or no number | the time of the call | `timestamp_replaced` |
 | NUL or a lone surrogate in a value | becomes U+FFFD | `text_replaced` |
-| a param's value over 6000 characters, a tag's over 8000 | its first 6000 (8000), as MLflow keeps it | `text_cut` |
+| a param's value over 6000 characters, a tag's over 8000 (an experiment's: 5000) | its beginning | `text_cut` |
 | a value whose str() raises | dropped | `unprintable` |
 | a string param whose key ends in the word password, secret, api_key, access_token or auth_token | `[redacted]` \
 (MATIH_REDACT=off keeps it) | `secret_redacted` |
@@ -136,14 +136,14 @@ def mend_params(params: object, *, redact: bool = True) -> Mended[str]:
     return mended
 
 
-def mend_tags(tags: object) -> Mended[str]:
-    """A user's tags by legal key, as strings."""
+def mend_tags(tags: object, limit: int = TAG_VALUE_MAX) -> Mended[str]:
+    """A user's tags by legal key, as strings of at most `limit` characters."""
     mended: Mended[str] = Mended()
     for key, value in _items(tags, "tags", mended):
         if isinstance(key, str) and key.startswith("matih.") and key not in FREE_MATIH_TAGS:
             mended.note("reserved_tag", f"tag {_short(key)} is matih's own", "it is dropped")
         else:
-            _text(key, value, TAG_VALUE_MAX, "tag", mended)
+            _text(key, value, limit, "tag", mended)
     return mended
 
 

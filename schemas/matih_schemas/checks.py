@@ -36,11 +36,11 @@ def value_problem(key: str, value: str, limit: int) -> str | None:
     return None
 
 
-def tag_problem(key: str, value: str) -> str | None:
+def tag_problem(key: str, value: str, limit: int = TAG_VALUE_MAX) -> str | None:
     """Why a producer's tag can't be stored, None if it can."""
     if tags.is_own(key):
         return f"tag {key!r} is the system's own"
-    return key_problem(key) or value_problem(key, value, TAG_VALUE_MAX)
+    return key_problem(key) or value_problem(key, value, limit)
 
 
 def location_problem(location: str) -> str | None:

@@ -10,6 +10,8 @@ PARAM_VALUE_MAX: Final = 6000
 """Characters of a param's value that MLflow keeps."""
 TAG_VALUE_MAX: Final = 8000
 """Characters of a tag's value that MLflow keeps."""
+EXPERIMENT_TAG_VALUE_MAX: Final = 5000
+"""Characters of an experiment's tag, its description included, that every MLflow takes: 20 000 from 3.16 on."""
 RUN_NAME_MAX: Final = 250
 """Characters of a run's name (MLflow's column on PostgreSQL)."""
 EXPERIMENT_NAME_MAX: Final = 256

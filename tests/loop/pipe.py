@@ -93,14 +93,14 @@ class Pipe:
         ledgers = [tail.read() for tail in self.tails.values()]
         return compare(ledgers, runs_of(MlflowClient(self.system.mlflow.url), self.experiment), statuses)
 
-    def final_count(self, statuses: dict[str, str]) -> Comparison:
+    def final_count(self, statuses: dict[str, str], seconds: float = ARRIVAL_SECONDS, pause: float = 0.2) -> Comparison:
         """The count once nothing is missing, or after a while whatever it is then."""
-        deadline = time.monotonic() + ARRIVAL_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             found = self.count(statuses)
             if found.holds or time.monotonic() > deadline:
                 return found
-            time.sleep(0.2)
+            time.sleep(pause)
 
     def close(self) -> None:
         """Ends all processes, a shipper that a trainer started among them."""

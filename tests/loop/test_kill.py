@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.loop.outages import VICTIMS
 from tests.loop.pipe import PARTS
 from tests.waiting import until
 
@@ -18,8 +19,6 @@ TRAINERS = 3
 CALLS = 500
 METRICS = 3
 PAUSE_MS = 8.0
-SERVERS = ("kafka", "mlflow", "worker", "postgres")
-VICTIMS = ("trainer", "shipper", *SERVERS)
 
 
 def kill(pipe: Pipe, victim: str) -> None:

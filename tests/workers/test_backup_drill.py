@@ -12,8 +12,9 @@ import pytest
 import sqlalchemy as sa
 from tests.audit.world import World
 from tests.waiting import until
+from tests.workers.dumps import dump
 from tests.workers.journals import START, Entry, experiment_event
-from tests.workers.test_replay import dump, history, replay, whole
+from tests.workers.test_replay import history, replay, whole
 from tests.workers.test_restored import made_anew
 from tests.workers.views import SqlBench
 

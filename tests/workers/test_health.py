@@ -64,6 +64,22 @@ def test_many_dead_letters_are_a_warning_and_the_worker_stays_ready(caplog: pyte
     assert caplog.text.count("of the last events") == 1
 
 
+def test_a_topic_of_dead_letters_that_takes_none_is_told_until_it_takes_some(caplog: pytest.LogCaptureFixture) -> None:
+    health = Health()
+    health.store_works()
+    health.kafka.works()
+    health.assigned = frozenset()
+    assert (health.problems(), health.kafka_works()) == ([], True)
+    health.letters_wait("NotLeaderForPartitionError")
+    health.letters_wait("NotLeaderForPartitionError")
+    health.kafka.works()
+    assert health.problems() == ["the topic of dead letters is down: NotLeaderForPartitionError"]
+    assert (health.kafka_works(), health.report()["retries"]) == (False, 2)
+    assert caplog.text.count("NotLeaderForPartitionError") == 1
+    health.letters_taken()
+    assert (health.problems(), health.kafka_works()) == ([], True)
+
+
 def test_the_share_forgets() -> None:
     share = Share()
     share.add(1000, 1000)

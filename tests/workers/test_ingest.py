@@ -81,7 +81,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.store, self.publisher, self.health = FailingStore(), MemoryPublisher(), Health()
         self.settings = WorkerSettings(worker_backoff=1e-6, worker_backoff_max=1e-5, worker_attempts=3)
-        letters = DeadLetters(self.publisher, lambda: Backoff(1e-6, 1e-5))
+        letters = DeadLetters(self.publisher, self.health, lambda: Backoff(1e-6, 1e-5))
         self.attempts = Attempts(folder)
         self.ingest = Ingest(self.store, letters, self.attempts, self.health, self.settings)
 
@@ -246,11 +246,15 @@ def test_dead_letters_wait_for_kafka(bench: Bench) -> None:
         task = asyncio.create_task(bench.ingest.settle([Received("t", 0, 0, b"k", b"garbage")]))
         await asyncio.wait({task}, timeout=0.1)
         assert not task.done(), "not settled before the dead letter is safe"
+        assert not bench.health.kafka_works()
+        assert "down on purpose" in bench.health.report()["dead_letters_topic"]["message"]
+        assert bench.health.report()["retries"] > 1
         bench.publisher.up = True
         await task
 
     asyncio.run(scenario())
     assert bench.reasons() == ["malformed"]
+    assert bench.health.report()["dead_letters_topic"]["state"] == "up"
 
 
 def test_a_dead_letter_too_large_for_its_topic_goes_without_its_value(bench: Bench) -> None:

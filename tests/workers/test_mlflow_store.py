@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from mlflow.entities import ViewType
-from tests.workers.journals import START, Entry
+from tests.workers.journals import START, Entry, experiment_event
 from tests.workers.test_store_contract import producer, refused, view
 
-from matih_schemas import identity
+from matih_schemas import events, identity
 from matih_workers.changes import Metric, RunChange
 from matih_workers.operations import operations
 from matih_workers.stores.calls import LogBatch
@@ -59,6 +59,29 @@ def test_two_workers_that_make_the_same_run_end_with_one(mlflow_bench: MlflowBen
         store.close()
 
 
+@pytest.mark.parametrize("mlflow_bench", ["client-sqlite"], indirect=True)
+def test_what_mlflow_refuses_of_an_experiment_is_left_out_and_told_and_the_run_is_made(
+    mlflow_bench: MlflowBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlflow.utils.validation.MAX_EXPERIMENT_TAG_VAL_LENGTH", 100)
+    who, other, long = producer(), producer(), "x" * 101
+    created = who.created(experiment_tags={"long": long, "ok": "1"}, experiment_description=long)
+    change = operations(created)
+    assert change is not None
+    (told,) = mlflow_bench.store.apply([change]).values()
+    assert (told.reason, told.detail.count("exceeds the maximum length")) == ("invalid_entry", 2)
+    assert refused(mlflow_bench, created, who.log(Entry({"a": 1.0}))) == {}
+    assert len(view(mlflow_bench, who).points) == 1
+    assert mlflow_bench.experiment_tags("acme", who.experiment)["ok"] == "1"
+    identity_of = identity.experiment_id("acme", other.experiment)
+    made = events.ExperimentCreated(identity_of, other.experiment, description=long, tags={"ok": "1"})
+    changed = events.ExperimentUpdated(identity_of, name=f"{other.experiment}-2", tags={"long": long, "new": "2"})
+    wanted = [experiment_event("acme", payload) for payload in (made, changed)]
+    assert refused(mlflow_bench, *wanted) == dict.fromkeys(range(2), "invalid_entry")
+    kept = mlflow_bench.experiment_tags("acme", f"{other.experiment}-2")
+    assert ({"ok", "new"} <= kept.keys(), {"long", "mlflow.note.content"} & kept.keys()) == (True, set())
+
+
 def test_a_run_that_a_dead_worker_made_twice_is_one_again(mlflow_bench: MlflowBench) -> None:
     who = producer()
     refused(mlflow_bench, who.created(), who.log(Entry({"a": 1.0})))
@@ -82,6 +105,17 @@ def test_an_experiment_made_by_hand_is_adopted(mlflow_bench: MlflowBench) -> Non
     assert found.tags.items() >= expected.items()
     assert found.tags["matih.experiment_id"] == identity.experiment_id("acme", who.experiment)
     assert mlflow_bench.runs(who.run_id)[0].info.experiment_id == by_hand
+
+
+def test_an_experiment_renamed_by_hand_keeps_its_id(mlflow_bench: MlflowBench) -> None:
+    first, late = producer(), producer()
+    late.experiment = first.experiment
+    assert refused(mlflow_bench, first.created()) == {}
+    place = mlflow_bench.runs(first.run_id)[0].info.experiment_id
+    mlflow_bench.client.rename_experiment(place, f"acme/{first.experiment} renamed")
+    mlflow_bench.restart()
+    assert refused(mlflow_bench, late.created(), first.log(Entry({"a": 1.0}))) == {}
+    assert [mlflow_bench.runs(who.run_id)[0].info.experiment_id for who in (first, late)] == [place, place]
 
 
 def test_a_run_made_by_hand_can_be_logged_to_by_its_tenant_only(mlflow_bench: MlflowBench) -> None:

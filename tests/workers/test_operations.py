@@ -14,7 +14,7 @@ from matih_schemas.checks import key_problem
 from matih_schemas.errors import InvalidEvent, NewerSchema
 from matih_schemas.examples import examples
 from matih_schemas.status import StatusOrder
-from matih_workers.changes import Metric, RunChange
+from matih_workers.changes import ExperimentChange, Metric, RunChange
 from matih_workers.operations import operations
 
 if TYPE_CHECKING:
@@ -60,8 +60,6 @@ def test_entries_become_points_in_their_order() -> None:
         (Entry({"a": 1.0}, time=-1), "time -1 is negative"),
         (Entry(params={"a@b": "1"}), "param: key 'a@b'"),
         (Entry(params={"a": "x\x00"}), "param: the value of 'a' holds NUL"),
-        (Entry(params={"a": "x" * 6001}), "6001 characters"),
-        (Entry(tags={"a": "x" * 8001}), "8001 characters"),
         (Entry(tags={"matih.tenant_id": "evil"}), "tag 'matih.tenant_id' is the system's own"),
         (Entry(tags={"matih.applied.x": "9"}), "tag 'matih.applied.x' is the system's own"),
         (Entry(tags={"matih.run." + "0" * 32: "1"}), "is the system's own"),
@@ -77,6 +75,36 @@ def test_an_invalid_item_is_left_out_and_told(entry: Entry, problem: str) -> Non
     assert {metric.key for metric in logged.metrics} == {"good"}
     assert logged.params == [("good", "1")] * 2
     assert [(tag.sequence, tag.key) for tag in logged.tags] == [(1, "good"), (3, "good")]
+
+
+def test_values_are_cut_where_mlflow_cuts_them_and_that_is_told() -> None:
+    from mlflow.utils.validation import _validate_param, _validate_tag
+
+    who, long = Producer(), "x" * 9000
+    (logged,) = (change := run_change(who.log(Entry(params={"p": long}, tags={"t": long})))).logged
+    assert [value for _, value in logged.params] == [_validate_param("p", long).value]
+    assert [tag.value for tag in logged.tags] == [_validate_tag("t", long).value]
+    assert [problem.partition(": ")[2] for problem in change.problems] == [
+        "the value of 'p' has 9000 characters: the first 6000 are kept",
+        "the value of 't' has 9000 characters: the first 8000 are kept",
+    ]
+    created = run_change(who.created(tags={"t": long}, description=long))
+    assert created.creation is not None
+    assert {key: len(value) for key, value in created.creation.tags.items()} == {"t": 8000, "mlflow.note.content": 8000}
+    assert len(created.problems) == 2
+
+
+def test_an_experiments_tag_that_some_mlflow_refuses_is_left_out_and_told() -> None:
+    long = {"long": "x" * 5001, "ok": "x" * 5000}
+    payload = events.ExperimentUpdated("a-b", description="x" * 5001, tags=long)
+    created = run_change(Producer().created(experiment_tags=long, experiment_description="x" * 5001))
+    assert created.creation is not None
+    assert (created.creation.experiment.tags.keys(), created.creation.experiment.description) == ({"ok"}, "")
+    updated = operations(experiment_event("acme", payload))
+    assert isinstance(updated, ExperimentChange)
+    assert updated.description is None, "what was there stays"
+    for change in (created, updated):
+        assert sum("5001 characters, more than 5000" in problem for problem in change.problems) == 2
 
 
 def test_only_the_first_problems_are_told() -> None:

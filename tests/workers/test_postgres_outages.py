@@ -9,6 +9,7 @@ import secrets
 import shutil
 import signal
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -27,22 +28,24 @@ from matih_schemas.topics import catalogue
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     import psycopg
 
 ROLE = "tracker"
 DATABASE = "mlflow"
 TIMEOUT_S = 2
-GRANTS = """
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO tracker;
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO tracker;
-"""
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "stores.md"
 SLEEPER = """
 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN PERFORM pg_sleep(TG_ARGV[0]::float); RETURN NEW; END $$
 """
 TABLES = ("runs", "params", "tags", "metrics", "latest_metrics")
+
+
+def grants() -> str:
+    """What the guide says that a worker's role needs; all that the role has."""
+    listed = "\n".join(re.findall(r"^GRANT .*;$", GUIDE.read_text(), re.MULTILINE))
+    return listed.replace("matih_worker", ROLE)
 
 
 class Server:
@@ -60,7 +63,8 @@ class Server:
         rules = self.data / "pg_hba.conf"
         rules.write_text(f"local all {ROLE} scram-sha-256\n" + rules.read_text())
         self.run(f"SELECT pg_reload_conf(); CREATE ROLE {ROLE} LOGIN;")
-        self.run(GRANTS + SLEEPER)
+        self.run("REVOKE ALL ON SCHEMA public FROM PUBLIC; REVOKE ALL ON DATABASE mlflow FROM PUBLIC;")
+        self.run(grants() + SLEEPER)
         self.set_password()
 
     def connect(self) -> psycopg.Connection[tuple[object, ...]]:

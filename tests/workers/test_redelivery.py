@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.workers.dumps import dump
 from tests.workers.journals import START, Entry, Producer
 from tests.workers.views import Bench, MemoryBench, MlflowBench, View
 
@@ -15,6 +16,8 @@ from matih_workers.operations import operations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pytest
 
     from matih_schemas.events import TrackingEvent
 
@@ -192,7 +195,12 @@ def _stored(value: float) -> float:
     return min(value, 1.7976931348623157e308) if value == value else value
 
 
-def test_the_stores_agree_with_the_model(mlflow_bench: MlflowBench) -> None:
+def test_the_stores_agree_with_the_model_and_a_second_delivery_changes_no_row(
+    mlflow_bench: MlflowBench, request: pytest.FixtureRequest
+) -> None:
+    uri = mlflow_bench.uri
+    database = request.getfixturevalue("postgres_uri") if uri.startswith("http") else uri
+
     @given(deliveries())
     @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     def agree(delivery: Delivery) -> None:
@@ -201,5 +209,13 @@ def test_the_stores_agree_with_the_model(mlflow_bench: MlflowBench) -> None:
                 mlflow_bench.store.forget()
             apply(mlflow_bench, delivery.published[start:end])
         assert mlflow_bench.view(run_of(delivery)) == once(delivery)
+        mlflow_ids = {run.info.run_id for run in mlflow_bench.runs(run_of(delivery))}
+        before = dump(database, mlflow_ids)
+        mlflow_bench.restart()
+        apply(mlflow_bench, delivery.published)
+        for event in delivery.published:
+            apply(mlflow_bench, [event])
+        assert dump(database, mlflow_ids) == before
+        assert len(before["runs"]) == len(before["experiments"]) == 1
 
     agree()

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from tests.audit.world import archive_of
 from tests.waiting import until
+from tests.workers.dumps import dump
 from tests.workers.journals import START, Entry, Producer, experiment_event
 from tests.workers.test_dlq import admin_actions
 from tests.workers.views import SqlBench
@@ -27,14 +28,11 @@ from matih_workers.replay.selection import Selection
 from matih_workers.replay.session import NotEmpty, Order, Session
 from matih_workers.replay.verifying import verified
 from matih_workers.settings import WorkerSettings, make_store
-from matih_workers.stores.mlflow_sql import tables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.workers.pipe import Pipe
-
-TABLES = (tables.experiments, tables.experiment_tags, tables.runs, tables.tags, tables.params, tables.latest_metrics)
 
 
 def command(*arguments: str) -> list[str]:
@@ -50,17 +48,6 @@ def replay(pipe: Pipe, *arguments: str, uri: str | None = None, code: int = 0) -
     begun = "--yes" in arguments and (code == 0 or "--missing" in arguments)
     pipe.published += begun and "--unrecorded" not in arguments  # the event that records it
     return json.loads(done.stdout) if done.stdout else {"error": done.stderr}  # type: ignore[no-any-return]
-
-
-def dump(uri: str) -> dict[str, list[Any]]:
-    """Every row that the store writes."""
-    engine = sa.create_engine(uri.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.connect() as connection:
-        rows = {table.name: sorted(map(repr, connection.execute(sa.select(table)))) for table in TABLES}
-        points = connection.execute(sa.text("SELECT key, value, timestamp, step, is_nan, run_uuid FROM metrics"))
-        found = rows | {"metrics": sorted(map(repr, points))}
-    engine.dispose()
-    return found
 
 
 def positions(uri: str) -> dict[str, str]:

@@ -141,6 +141,45 @@ def test_a_status_holds_if_its_order_is_greater(bench: Bench) -> None:
     assert view(bench, who).status == "FINISHED"
 
 
+def test_what_comes_after_the_end_is_applied_and_the_end_stays(bench: Bench) -> None:
+    who = producer()
+    late = producer(run_id=who.run_id, experiment=who.experiment, owner=False, rank=1)
+    assert refused(bench, who.created(), late.created(), who.ended("FAILED")) == {}
+    bench.store.forget()
+    assert refused(bench, late.log(Entry({"a": 1.0}, {"p": "1"}, {"t": "1"})), late.ended()) == {}
+    seen = view(bench, who)
+    assert (seen.status, seen.end_time, len(seen.points)) == ("FAILED", START + 1000, 1)
+    assert (seen.params, seen.tags["t"], seen.tags["matih.rank.1"]) == ({"p": "1"}, "1", "FINISHED")
+
+
+def test_lifecycle_events_of_what_nobody_created_are_refused(bench: Bench) -> None:
+    who = producer()
+    nobodys = identity.experiment_id("acme", who.experiment)
+    runs = (who.ended(), who.deleted(), who.restored())
+    assert refused(bench, *runs) == dict.fromkeys(range(3), "unknown_run")
+    payloads = (events.ExperimentDeleted(nobodys), events.ExperimentRestored(nobodys))
+    experiments = [experiment_event("acme", payload) for payload in payloads]
+    assert refused(bench, *experiments) == dict.fromkeys(range(2), "unknown_experiment")
+    assert bench.view(who.run_id) is None
+
+
+def test_a_deleted_experiment_is_not_made_again_nor_changed(bench: Bench) -> None:
+    who = producer()
+    the_id = identity.experiment_id("acme", who.experiment)
+    deleted, created, updated = (
+        experiment_event("acme", payload)
+        for payload in (
+            events.ExperimentDeleted(the_id),
+            events.ExperimentCreated(the_id, who.experiment),
+            events.ExperimentUpdated(the_id, description="new"),
+        )
+    )
+    assert refused(bench, deleted, who.created()) == {0: "unknown_experiment"}, "there is no order between the two"
+    assert refused(bench, deleted) == {}
+    assert refused(bench, created, updated) == dict.fromkeys(range(2), "deleted_experiment")
+    assert view(bench, who).deleted
+
+
 def test_a_new_attempt_reopens_the_run(bench: Bench) -> None:
     who = producer()
     again = producer(run_id=who.run_id, experiment=who.experiment, attempt=START + 60_000)
@@ -223,6 +262,16 @@ def test_an_experiments_life(bench: Bench) -> None:
     old_job = producer(experiment=name)
     assert refused(bench, old_job.created()) == {}
     assert view(bench, old_job).experiment == f"acme/{new}", "a running job's runs go where it meant them to"
+
+
+def test_a_name_that_is_taken_is_refused_and_the_rest_of_the_update_applies(bench: Bench) -> None:
+    taken, name = f"t-{secrets.token_hex(6)}", f"e-{secrets.token_hex(6)}"
+    for one in (taken, name):
+        created = events.ExperimentCreated(identity.experiment_id("acme", one), one)
+        assert refused(bench, experiment_event("acme", created)) == {}
+    updated = events.ExperimentUpdated(identity.experiment_id("acme", name), taken, tags={"a": "1"})
+    assert refused(bench, experiment_event("acme", updated)) == {0: "invalid_entry"}
+    assert bench.experiment_tags("acme", name)["a"] == "1"
 
 
 def test_many_runs_in_one_batch_and_one_experiment(bench: Bench) -> None:

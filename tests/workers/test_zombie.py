@@ -7,11 +7,12 @@ import secrets
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 from tests.waiting import until
+from tests.workers.dumps import dump
 from tests.workers.journals import START, Entry, Producer
 from tests.workers.pipe import Pipe
 from tests.workers.test_loop import compare, trained
@@ -56,7 +57,21 @@ def test_a_worker_woken_after_its_partitions_moved_changes_nothing(
         zombie.close()
         heir.close()
     compare(zombie, producers)
+    before = rows(postgres_uri, producers)
+    try:
+        zombie.publish(events)
+        zombie.start()
+        zombie.settled(180)
+        assert zombie.end() == 0
+    finally:
+        zombie.close()
+    assert rows(postgres_uri, producers) == before
     assert zombie.dead_letters() == []
+
+
+def rows(uri: str, producers: list[Producer]) -> dict[str, list[Any]]:
+    """All of these runs in MLflow's tables: with the SQL store their ids are MLflow's."""
+    return dump(uri, {who.run_id for who in producers})
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.soak), pytest.param(2, marks=pytest.mark.soak)])
@@ -74,6 +89,10 @@ def test_a_connection_cut_in_the_middle_of_a_copy(postgres_uri: str, seed: int) 
     cutter.join()
     assert cutter.cut
     assert bench.store.apply(changes) == {}  # type: ignore[arg-type]
+    before = rows(postgres_uri, [who])
+    bench.store.forget()
+    assert bench.store.apply(changes) == {}  # type: ignore[arg-type]
+    assert rows(postgres_uri, [who]) == before
     seen = bench.view(who.run_id)
     assert seen is not None
     assert seen.points == {(key, repr(value), START, e.step) for e in entries for key, value in e.metrics.items()}

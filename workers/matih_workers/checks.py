@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from matih_schemas.checks import location_problem, tag_problem
 from matih_schemas.errors import InvalidEvent
+from matih_schemas.limits import EXPERIMENT_TAG_VALUE_MAX, TAG_VALUE_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _IDENTIFIER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 _SHOWN_MAX: Final = 80
@@ -33,16 +37,33 @@ class Problems:
         return (*self._kept, f"and {more} more") if more else tuple(self._kept)
 
 
+def kept_value(key: str, value: str, limit: int, problems: Problems, where: str) -> str:
+    """As much of a param's or a run's tag's value as MLflow keeps; what is cut off is told."""
+    if len(value) > limit:
+        problems.add(
+            f"{where}: the value of {key[:_SHOWN_MAX]!r} has {len(value)} characters: the first {limit} are kept"
+        )
+    return value[:limit]
+
+
 def kept_tags(given: dict[str, str], problems: Problems, where: str) -> dict[str, str]:
-    """The tags that can be stored; the others are told."""
-    kept = {}
+    """A run's tags that can be stored, as long as MLflow keeps them; what is left out is told."""
+    return {key: kept_value(key, given[key], TAG_VALUE_MAX, problems, where) for key in _good(given, problems, where)}
+
+
+def kept_experiment_tags(given: dict[str, str], problems: Problems) -> dict[str, str]:
+    """An experiment's tags that can be stored: MLflow refuses what is too long there; the others are told."""
+    return {key: given[key] for key in _good(given, problems, "experiment", EXPERIMENT_TAG_VALUE_MAX)}
+
+
+def _good(given: dict[str, str], problems: Problems, where: str, limit: int | None = None) -> Iterator[str]:
+    """The keys of the tags that can be stored."""
     for key, value in given.items():
-        problem = tag_problem(key, value)
+        problem = tag_problem(key, value, limit or len(value))
         if problem is None:
-            kept[key] = value
+            yield key
         else:
             problems.add(f"{where}: {problem}")
-    return kept
 
 
 def kept_location(location: str | None, problems: Problems) -> str | None:

@@ -83,6 +83,17 @@ def reaches_coordinator(app: Any) -> bool:
     return consumer is not None and consumer._coordinator.coordinator_id is not None
 
 
+def leaderless(app: Any, topic: str) -> list[int]:
+    """The topic's assigned partitions for which the consumer knows no leader: nobody gives their events."""
+    thread = getattr(app._consumer, "_thread", None)
+    consumer = getattr(thread, "_consumer", None)
+    if consumer is None:
+        return []
+    leader = consumer._client.cluster.leader_for_partition  # -1: there is none; None: the topic is not there
+    mine = [pair for pair in app._assignment or () if pair.topic == topic]
+    return sorted(pair.partition for pair in mine if leader(pair) in (None, -1))
+
+
 def crash_reason(app: Any) -> str:
     """Why it crashed, in words."""
     reason = getattr(app, "_crash_reason", None)

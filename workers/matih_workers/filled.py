@@ -46,11 +46,11 @@ class Filled:
         marks = {producer: int(mark) for producer, equals, mark in pairs if equals and mark.lstrip("-").isdecimal()}
         return cls(replay, keys={key for key, equals, _ in pairs if not equals}, marks=marks)
 
-    def text(self) -> str:
-        """The form in which it is stored."""
+    def text(self, room: int = TAG_VALUE_MAX) -> str:
+        """The form in which it is stored, in so many characters."""
         parts = [f"{producer}={mark}" for producer, mark in sorted(self.marks.items())]
         text = f"{self.replay}:{_MADE if self.made else ','.join([*sorted(self.keys), *parts])}"
-        return text if len(text) <= TAG_VALUE_MAX else text[:TAG_VALUE_MAX].rpartition(",")[0]
+        return text if len(text) <= room else text[:room].rpartition(",")[0]
 
     def is_own(self, replay: str) -> bool:
         """Whether this replay made the whole."""

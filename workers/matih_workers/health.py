@@ -28,7 +28,7 @@ State = Literal["starting", "up", "down"]
 
 @dataclass
 class Side:
-    """One of the two things that the worker stands between.
+    """One of the things that the worker needs.
 
     Attributes:
         message: why it is down; empty otherwise.
@@ -87,6 +87,7 @@ class Health:
         """
         self.store = Side("the store")
         self.kafka = Side("Kafka")
+        self.letters = Side("the topic of dead letters")
         self.assigned: frozenset[int] | None = None
         self._warnings: dict[int, list[str]] = {}
         self.metrics = Metrics(self.lag, self.lag_seconds)
@@ -181,6 +182,19 @@ class Health:
         self.store.fails(message, what)
         self.metrics.store_up.set(0)
 
+    def letters_wait(self, why: str) -> None:
+        """Dead letters can't be published: everything of their batch is kept, and they are tried again."""
+        self.retried()
+        self.letters.fails(why)
+
+    def letters_taken(self) -> None:
+        """The topic of dead letters took some."""
+        self.letters.works()
+
+    def kafka_works(self) -> bool:
+        """Whether Kafka gives events, and took the last dead letters."""
+        return self.kafka.state == "up" and self.letters.state != "down"
+
     def noticed(self, noticed: Noticed) -> None:
         """What the store says of the partitions' positions; new warnings stand in the log, once."""
         for partition, warnings in noticed.by_partition.items():
@@ -205,9 +219,9 @@ class Health:
 
     def problems(self) -> list[str]:
         """Why the worker is not ready; empty if it is."""
-        found = [
-            f"{side.name} is {side.state}: {side.message}" for side in (self.store, self.kafka) if side.state != "up"
-        ]
+        sides = [side for side in (self.store, self.kafka) if side.state != "up"]
+        sides += [self.letters] if self.letters.state == "down" else []
+        found = [f"{side.name} is {side.state}: {side.message}" for side in sides]
         return found if self.assigned is not None else [*found, "no partitions were assigned yet"]
 
     def report(self) -> dict[str, Any]:
@@ -227,5 +241,6 @@ class Health:
             "partitions": sorted(self.assigned or ()),
             "store": self.store.report(),
             "kafka": self.kafka.report(),
+            "dead_letters_topic": self.letters.report(),
             "uptime_seconds": round(time.monotonic() - self._started, 1),
         }

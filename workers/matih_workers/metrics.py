@@ -23,10 +23,10 @@ class Metrics:
     def __init__(self, lag: Callable[[], int | None], lag_seconds: Callable[[], float | None] = lambda: None) -> None:
         """Both tell what is on the topic and not acknowledged yet, in events and in seconds; None: nobody knows."""
         self._registry = CollectorRegistry()
-        self.events = self._counter("matih_worker_events", "Events settled: applied, or dead letters")
+        self.events = self._counter("matih_worker_events", "Events settled, again or not: applied, or dead letters")
         self.points = self._counter("matih_worker_points", "Metric points applied")
         self.batches = self._counter("matih_worker_batches", "Batches applied")
-        self.retries = self._counter("matih_worker_retries", "Batches tried again")
+        self.retries = self._counter("matih_worker_retries", "Batches, or their dead letters, tried again")
         self.dead_letters = self._counter("matih_worker_dead_letters", "Dead letters", "reason")
         self.tenant_events = self._counter("matih_worker_tenant_events", "Events settled, by tenant", "tenant")
         self.tenant_bytes = self._counter("matih_worker_tenant_bytes", "Bytes of events settled, by tenant", "tenant")
@@ -41,10 +41,12 @@ class Metrics:
         self.event_age = self._histogram(
             "matih_worker_event_age_seconds", "Seconds from Kafka's receipt of an event until it was applied", _AGES
         )
-        self.kafka_up = self._gauge("matih_worker_kafka_up", "1 while the group's coordinator answers")
+        self.kafka_up = self._gauge(
+            "matih_worker_kafka_up", "1 while the group's coordinator and the partitions' leaders give and take records"
+        )
         self.ready = self._gauge("matih_worker_ready", "1 while /readyz says so")
         self.redelivered = self._counter(
-            "matih_worker_redelivered_events", "Events at offsets that this process or the store had seen before"
+            "matih_worker_redelivered_events", "Events at offsets that this process had settled before"
         )
         self.reaped_runs = self._counter("matih_worker_reaped_runs", "Runs ended because their host fell silent")
         self.missing_events = self._gauge("matih_worker_missing_events", "Events that the store has not seen")

@@ -10,7 +10,7 @@ from matih_schemas import events, tags
 from matih_schemas.checks import key_problem, tag_problem, value_problem
 from matih_schemas.errors import InvalidEvent, InvalidName, NewerSchema
 from matih_schemas.identity import check_experiment_name
-from matih_schemas.limits import PARAM_VALUE_MAX, RUN_NAME_MAX, TAG_VALUE_MAX
+from matih_schemas.limits import EXPERIMENT_TAG_VALUE_MAX, PARAM_VALUE_MAX, RUN_NAME_MAX, TAG_VALUE_MAX
 from matih_schemas.status import StatusOrder, status_order
 from matih_workers.changes import (
     Change,
@@ -26,8 +26,10 @@ from matih_workers.changes import (
 from matih_workers.checks import (
     Problems,
     check_identifier,
+    kept_experiment_tags,
     kept_location,
     kept_tags,
+    kept_value,
 )
 
 NOTE: Final = "mlflow.note.content"
@@ -73,9 +75,9 @@ def _experiment(tenant: str, payload: events.RunCreated, problems: Problems) -> 
     return ExperimentSpec(
         check_identifier(payload.experiment_id, "experiment id"),
         _experiment_name(payload.experiment_name),
-        _note(payload.experiment_description, problems),
+        _note(payload.experiment_description, problems) or "",
         kept_location(payload.artifact_location, problems),
-        kept_tags(given, problems, "experiment"),
+        kept_experiment_tags(given, problems),
     )
 
 
@@ -117,18 +119,26 @@ def _logged(group: events.EntryGroup, problems: Problems) -> Logged:
     logged = Logged(group.producer_id, group.first_sequence, group.last_sequence)
     _metrics(group, logged, problems)
     for pair in group.params:
-        problem = key_problem(pair.key) or value_problem(pair.key, pair.value, PARAM_VALUE_MAX)
+        value = _kept(group, pair, PARAM_VALUE_MAX, problems)
+        problem = key_problem(pair.key) or value_problem(pair.key, value, PARAM_VALUE_MAX)
         if problem is None:
-            logged.params.append((pair.key, pair.value))
+            logged.params.append((pair.key, value))
         else:
             problems.add(f"{_entry(group, pair.entry)}: param: {problem}")
     for pair in group.tags:
-        problem = tag_problem(pair.key, pair.value)
+        value = _kept(group, pair, TAG_VALUE_MAX, problems)
+        problem = tag_problem(pair.key, value)
         if problem is None:
-            logged.tags.append(Tag(group.first_sequence + pair.entry, pair.key, pair.value))
+            logged.tags.append(Tag(group.first_sequence + pair.entry, pair.key, value))
         else:
             problems.add(f"{_entry(group, pair.entry)}: {problem}")
     return logged
+
+
+def _kept(group: events.EntryGroup, pair: events.Pair, limit: int, problems: Problems) -> str:
+    if len(pair.value) <= limit:
+        return pair.value
+    return kept_value(pair.key, pair.value, limit, problems, _entry(group, pair.entry))
 
 
 def _metrics(group: events.EntryGroup, logged: Logged, problems: Problems) -> None:
@@ -195,9 +205,9 @@ def _experiment_created(event: events.TrackingEvent, payload: events.ExperimentC
     spec = ExperimentSpec(
         check_identifier(payload.experiment_id, "experiment id"),
         _experiment_name(payload.name),
-        _note(payload.description, problems),
+        _note(payload.description, problems) or "",
         kept_location(payload.artifact_location, problems),
-        kept_tags(_without_own(payload.tags, event.tenant_id), problems, "experiment"),
+        kept_experiment_tags(_without_own(payload.tags, event.tenant_id), problems),
     )
     return ExperimentChange(event.tenant_id, spec.experiment_id, create=spec, problems=problems.all())
 
@@ -209,7 +219,7 @@ def _experiment_updated(event: events.TrackingEvent, payload: events.ExperimentU
         check_identifier(payload.experiment_id, "experiment id"),
         name=None if payload.name is None else _experiment_name(payload.name),
         description=None if payload.description is None else _note(payload.description, problems),
-        tags=kept_tags(_without_own(payload.tags, event.tenant_id), problems, "experiment"),
+        tags=kept_experiment_tags(_without_own(payload.tags, event.tenant_id), problems),
         problems=problems.all(),
     )
 
@@ -254,12 +264,13 @@ def _experiment_name(name: str) -> str:
         raise InvalidEvent("malformed", str(error)) from error
 
 
-def _note(description: str, problems: Problems) -> str:
-    problem = value_problem("description", description, TAG_VALUE_MAX)
+def _note(description: str, problems: Problems) -> str | None:
+    """An experiment's description, None if MLflow would not take it."""
+    problem = value_problem("description", description, EXPERIMENT_TAG_VALUE_MAX)
     if problem is None:
         return description
     problems.add(f"experiment: {problem}")
-    return ""
+    return None
 
 
 _Translate = Callable[[events.TrackingEvent, Any], Change | None]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from matih_kafka.settings import KafkaSettings
+    from matih_schemas.topics import Topic
     from matih_workers.faust_types import App
     from matih_workers.settings import WorkerSettings
     from matih_workers.stores.protocol import RunStore
@@ -68,11 +69,10 @@ class WorkerProcess:
         """
         self._settings = settings
         self._kafka = kafka
-        self._topic, dead_letters = catalogue(kafka.events_topic, kafka.events_partitions)
+        self._topic, self._dead_letters_topic = catalogue(kafka.events_topic, kafka.events_partitions)
         self._store = store or make_store(settings)
         self._folder, self._slot = open_slot(settings.worker_datadir, settings.worker_group)
         self._attempts = Attempts(self._folder)
-        self._dead_letters = DeadLetters(KafkaPublisher(kafka, dead_letters, client_id="matih-worker"))
         self._app: App | None = None
         self._lanes = Lanes()
         self.health = Health(
@@ -80,6 +80,8 @@ class WorkerProcess:
             settings.worker_dead_letter_share,
             self._lanes.oldest_ms,
         )
+        publisher = KafkaPublisher(kafka, self._dead_letters_topic, client_id="matih-worker")
+        self._dead_letters = DeadLetters(publisher, self.health)
         self._framer, self._reframe = framer(kafka), reframer(environment_ids())
         reader = partial(read, tenants=settings.worker_tenants, reframe=waited_for(self._reframe))
         self._ingest = Ingest(self._store, self._dead_letters, self._attempts, self.health, settings, reader)
@@ -128,14 +130,15 @@ class WorkerProcess:
         return None
 
     async def _wait_for_topic(self) -> None:
-        """Returns once Kafka has the topic as the catalogue says; no other is ever consumed."""
+        """Returns once Kafka has the topic and its dead letters' as the catalogue says; no other is ever consumed."""
         backoff = Backoff(self._settings.worker_backoff, self._settings.worker_backoff_max)
-        while (problem := await self._topic_problem()) is not None:
-            self.health.kafka.fails(problem)
-            await asyncio.sleep(backoff.next())
+        for topic in (self._topic, self._dead_letters_topic):
+            while (problem := await self._topic_problem(topic)) is not None:
+                self.health.kafka.fails(problem)
+                await asyncio.sleep(backoff.next())
 
-    async def _topic_problem(self) -> str | None:
-        publisher = KafkaPublisher(self._kafka, self._topic, client_id="matih-worker")
+    async def _topic_problem(self, topic: Topic) -> str | None:
+        publisher = KafkaPublisher(self._kafka, topic, client_id="matih-worker")
         try:
             await publisher.connect()
         except BrokerUnavailable as error:
@@ -204,10 +207,17 @@ class WorkerProcess:
             logger.warning("the positions can't be read, trying again: %s", error)
 
     def _look_at_kafka(self, app: App) -> None:
-        if faust_types.reaches_coordinator(app):
-            self.health.kafka.works()
-        elif self.health.kafka.state == "up":
-            self.health.kafka.fails(f"the group's coordinator at {self._kafka.bootstrap_servers} does not answer")
+        kafka = self.health.kafka
+        if not faust_types.reaches_coordinator(app):
+            if kafka.state != "starting":
+                kafka.fails(f"the group's coordinator at {self._kafka.bootstrap_servers} does not answer")
+        elif leaderless := faust_types.leaderless(app, self._topic.name):
+            numbers = ", ".join(map(str, leaderless))
+            kafka.fails(
+                f"no leader for partition {numbers} of {self._topic.name}: are all brokers up, and may we read it?"
+            )
+        else:
+            kafka.works()
 
     async def _until_stopped(self, work: Awaitable[None]) -> bool:
         """Waits for the work or for `stop`; whether the work came to its end."""

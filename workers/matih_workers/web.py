@@ -75,5 +75,5 @@ class Pages(Served):
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         self._health.metrics.ready.set(0 if self._health.problems() else 1)
-        self._health.metrics.kafka_up.set(1 if self._health.kafka.state == "up" else 0)
+        self._health.metrics.kafka_up.set(1 if self._health.kafka_works() else 0)
         return web.Response(body=self._health.metrics.text(), headers={"Content-Type": CONTENT_TYPE})

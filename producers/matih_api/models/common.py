@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from matih_api.events import text
 from matih_schemas.checks import key_problem, value_problem
-from matih_schemas.limits import PARAM_VALUE_MAX, STEP_MAX, STEP_MIN, TAG_VALUE_MAX
+from matih_schemas.limits import EXPERIMENT_TAG_VALUE_MAX, PARAM_VALUE_MAX, STEP_MAX, STEP_MIN, TAG_VALUE_MAX
 
 PRIMARY_METRIC: Final = "matih.primary_metric"
 USERS_OWN: Final = frozenset({PRIMARY_METRIC, "matih.primary_metric_goal"})
@@ -101,6 +101,7 @@ Name = Annotated[str, AfterValidator(_not_blank)]
 Step = Annotated[int, BeforeValidator(_no_bool), AfterValidator(_int64)]
 Timestamp = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, lt=2**63)]
 Tags = dict[TagKey, TagValue]
+ExperimentTags = dict[TagKey, Annotated[str, BeforeValidator(_plain_text), _within(EXPERIMENT_TAG_VALUE_MAX)]]
 JsonNumber = float | str
 """A number in an answer: NaN and the infinities are texts."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from matih_api.models.common import JsonNumber, Name, Strict, Tags
+from matih_api.models.common import ExperimentTags, JsonNumber, Name, Strict
 
 _ID = "7c1f9c8e-8f0d-5d0e-9a55-1c2b3d4e5f60"
 _RUN = "0123456789abcdef0123456789abcdef"
@@ -16,7 +16,7 @@ class MlExperimentIn(Strict):
     model_config = ConfigDict(json_schema_extra={"example": {"name": "churn", "tags": {"matih.primary_metric": "f1"}}})
     name: Name = Field(min_length=1, max_length=255)
     description: str = Field(default="", max_length=1000)
-    tags: Tags = Field(default_factory=dict)
+    tags: ExperimentTags = Field(default_factory=dict)
 
 
 class MlExperimentOut(BaseModel):

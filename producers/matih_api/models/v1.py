@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from matih_api.models.common import (
+    ExperimentTags,
     JsonNumber,
     MetricKey,
     Name,
@@ -49,7 +50,7 @@ class ExperimentIn(Strict):
     name: Name = Field(min_length=1, max_length=255)
     description: str = Field(default="", max_length=1000)
     artifact_location: Location | None = None
-    tags: Tags = Field(default_factory=dict)
+    tags: ExperimentTags = Field(default_factory=dict)
 
 
 class ExperimentPatch(Strict):
@@ -58,7 +59,7 @@ class ExperimentPatch(Strict):
     model_config = ConfigDict(json_schema_extra={"example": {"description": "who leaves, and when"}})
     name: Name | None = Field(default=None, min_length=1, max_length=255)
     description: str | None = Field(default=None, max_length=1000)
-    tags: Tags = Field(default_factory=dict)
+    tags: ExperimentTags = Field(default_factory=dict)
 
 
 class ExperimentOut(BaseModel):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import traceback
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from matih_kafka.errors import BrokerUnavailable, RecordRejected
 from matih_kafka.publisher import Record
@@ -49,11 +49,24 @@ class DeadLetter:
         return self.why.reason
 
 
+class LettersWatcher(Protocol):
+    """Who is told whether dead letters can be published. Called in the event loop; must not block."""
+
+    def letters_wait(self, why: str) -> None:
+        """They could not be published and are tried again, with everything behind them kept."""
+
+    def letters_taken(self) -> None:
+        """They are safe."""
+
+
 class DeadLetters:
     """Publishes dead letters, and comes back when they are safe, however long that takes."""
 
-    def __init__(self, publisher: Publisher, backoff: Callable[[], Backoff] = lambda: Backoff(0.2, 5.0)) -> None:
+    def __init__(
+        self, publisher: Publisher, watcher: LettersWatcher, backoff: Callable[[], Backoff] = lambda: Backoff(0.2, 5.0)
+    ) -> None:
         self._publisher = publisher
+        self._watcher = watcher
         self._backoff = backoff
         self._connected = False
 
@@ -63,6 +76,7 @@ class DeadLetters:
         backoff = self._backoff()
         while waiting:
             waiting = await self._try(waiting, backoff)
+        self._watcher.letters_taken()
         for letter in letters[:LOGGED_MAX]:
             logger.warning("dead letter %s: %s", letter.record, letter.why)
         if len(letters) > LOGGED_MAX:
@@ -78,8 +92,7 @@ class DeadLetters:
             return await self._send(records)
         except BrokerUnavailable as error:
             self._connected = False
-            if backoff.tries == 0:
-                logger.warning("dead letters wait for Kafka: %s", error)
+            self._watcher.letters_wait(str(error))
             await asyncio.sleep(backoff.next())
             return records
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from matih_schemas import tags
 from matih_schemas.identity import experiment_id
+from matih_schemas.limits import EXPERIMENT_TAG_VALUE_MAX
 from matih_schemas.mlflow_names import bare_name, full_name
 from matih_workers.filled import Filled, made_by
 from matih_workers.operations import NOTE
@@ -88,7 +89,7 @@ def _filled_tags(replay: str, wanted: Mapping[str, str], stored: Mapping[str, st
     found = {key: value for key, value in wanted.items() if key not in stored or filled.holds(replay, key)}
     for key in found:
         filled.add(replay, key)
-    return {**found, tags.FILLED: filled.text()} if found else {}
+    return {**found, tags.FILLED: filled.text(EXPERIMENT_TAG_VALUE_MAX)} if found else {}
 
 
 def alias(mlflow_name: str, stored: Mapping[str, str], tenant_id: str) -> str:

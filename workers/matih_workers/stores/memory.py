@@ -172,9 +172,14 @@ class MemoryStore:
             self._update(experiment, change)
 
     def _update(self, experiment: MemoryExperiment, change: ExperimentChange) -> None:
-        if change.name is not None and not labels.only_fills(change, experiment.tags):
-            experiment.name = mlflow_experiment_name(change.tenant_id, change.name)
+        keeps_name = labels.only_fills(change, experiment.tags)
         experiment.tags |= labels.changed_tags(change, experiment.tags)
+        if change.name is None or keeps_name:
+            return
+        new = mlflow_experiment_name(change.tenant_id, change.name)
+        if self._by_name(new) not in (None, experiment):
+            raise refusals.name_taken(experiment.name, change.name, "another experiment has that name")
+        experiment.name = new
 
     def _experiment(self, tenant_id: str, spec: ExperimentSpec) -> MemoryExperiment:
         name = mlflow_experiment_name(tenant_id, spec.name)

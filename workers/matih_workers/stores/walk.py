@@ -20,11 +20,13 @@ class StoredRun:
 
     Attributes:
         deleted: why nothing can be written to it: `deleted_run` or `deleted_experiment`; None if it can.
+        left_out: what MLflow did not take when it was made, in words; to be told once.
     """
 
     tenant_id: str
     known: KnownRun
     deleted: InvalidEvent | None = None
+    left_out: tuple[str, ...] = ()
 
 
 Run = TypeVar("Run", bound=StoredRun)
@@ -74,7 +76,14 @@ class _Walk(Generic[Run]):
             self._take(change)
         except InvalidEvent as error:
             return None if change.sign_of_life else error
-        return None
+        return self._left_out(change)
+
+    def _left_out(self, change: RunChange) -> InvalidEvent | None:
+        """What MLflow did not take of a creation that was applied all the same."""
+        if self._run is None or not self._run.left_out:
+            return None
+        told, self._run.left_out = (*change.problems, *self._run.left_out), ()
+        return InvalidEvent("invalid_entry", "; ".join(told))
 
     def _take(self, change: RunChange) -> None:
         run = self._run = self._run or self._made(change)

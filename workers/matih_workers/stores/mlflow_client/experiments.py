@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from matih_schemas import tags
@@ -15,6 +16,8 @@ from matih_workers.stores.mlflow_client.errors import AlreadyExists, NotFound, R
 from matih_workers.stores.mlflow_client.knowledge import Lru
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from mlflow.entities import Experiment
 
     from matih_workers.changes import ExperimentChange, ExperimentSpec, Lifecycle
@@ -34,6 +37,7 @@ class Experiments:
         self._ids_are_fresh = False
         self._ids_lock = threading.Lock()
         self._make_lock = threading.Lock()
+        self._left_out: dict[str, list[str]] = {}
 
     def begin_batch(self) -> None:
         """Lets `fresh_ids` ask MLflow once more: one answer per batch is as fresh as the batch."""
@@ -74,14 +78,21 @@ class Experiments:
             self._ids.add(found.experiment_id)
         return found.experiment_id
 
+    def left_out(self, mlflow_id: str) -> tuple[str, ...]:
+        """What MLflow did not take when the experiment was made here, in words; told once."""
+        return tuple(self._left_out.pop(mlflow_id, ()))
+
     def apply(self, change: ExperimentChange) -> None:
         """Applies one change to one experiment.
 
         Raises:
-            InvalidEvent: nobody created it, it is deleted, another tenant's, or its new name is taken.
+            InvalidEvent: nobody created it, it is deleted, another tenant's, or its new name is taken; or all but
+                some of its tags was applied.
         """
         if change.create is not None:
-            self._fill_tags(self.ensure(change.tenant_id, change.create), change.create)
+            mlflow_id = self.ensure(change.tenant_id, change.create)
+            refused = self._fill_tags(mlflow_id, change.create)
+            self._tell(change, dict.fromkeys([*self.left_out(mlflow_id), *refused]))
             return
         found = self._find(change.tenant_id, change.experiment_id)
         if found is None:
@@ -95,10 +106,26 @@ class Experiments:
         else:
             self._update(found, change)
 
-    def _fill_tags(self, mlflow_id: str, spec: ExperimentSpec) -> None:
+    def _fill_tags(self, mlflow_id: str, spec: ExperimentSpec) -> list[str]:
         stored = self._connection.experiment(mlflow_id).tags
-        for key, value in labels.lacking_tags(spec, stored).items():
+        return self._set_tags(mlflow_id, labels.lacking_tags(spec, stored))
+
+    def _set_tags(self, mlflow_id: str, wanted: Mapping[str, str]) -> list[str]:
+        """Sets a user's tags; returns why MLflow did not take some."""
+        refusals = [self._refusal(mlflow_id, key, value) for key, value in wanted.items()]
+        return [why for why in refusals if why is not None]
+
+    def _refusal(self, mlflow_id: str, key: str, value: str) -> str | None:
+        try:
             self._connection.set_experiment_tag(mlflow_id, key, value)
+        except Refused as error:
+            return str(error)
+        return None
+
+    def _tell(self, change: ExperimentChange, refused: Iterable[str]) -> None:
+        told = list(refused)
+        if told:
+            raise InvalidEvent("invalid_entry", "; ".join([*change.problems, *told]))
 
     def _find(self, tenant_id: str, wanted: str, name: str | None = None) -> Experiment | None:
         """The experiment by its id or an alias, else by its name."""
@@ -113,9 +140,7 @@ class Experiments:
     def _make(self, tenant_id: str, spec: ExperimentSpec) -> Experiment:
         name = mlflow_experiment_name(tenant_id, spec.name)
         try:
-            mlflow_id = self._connection.create_experiment(
-                name, self._location(spec), labels.experiment_labels(tenant_id, spec, name)
-            )
+            mlflow_id = self._made(tenant_id, spec, name)
         except AlreadyExists:
             # Another worker was faster; what it made is the experiment.
             found = self._connection.experiment_by_name(name)
@@ -123,6 +148,22 @@ class Experiments:
                 raise
             return found
         return self._connection.experiment(mlflow_id)
+
+    def _made(self, tenant_id: str, spec: ExperimentSpec, name: str) -> str:
+        """Makes it, without those of the given tags and places that this release of MLflow refuses."""
+        create = self._connection.create_experiment
+        try:
+            return create(name, self._location(spec), labels.experiment_labels(tenant_id, spec, name))
+        except Refused:
+            bare = replace(spec, description="", tags={})
+        own, told = labels.experiment_labels(tenant_id, bare, name), list[str]()
+        try:
+            mlflow_id = create(name, self._location(bare), own)
+        except Refused as error:
+            told.append(str(error))
+            mlflow_id = create(name, None, own)
+        self._left_out[mlflow_id] = told + self._set_tags(mlflow_id, labels.given_tags(spec))
+        return mlflow_id
 
     def _location(self, spec: ExperimentSpec) -> str | None:
         if spec.artifact_location or not self._artifact_root:
@@ -135,16 +176,19 @@ class Experiments:
             self._connection.set_experiment_tag(found.experiment_id, key, value)
 
     def _update(self, found: Experiment, change: ExperimentChange) -> None:
-        for key, value in labels.changed_tags(change, found.tags).items():
-            self._connection.set_experiment_tag(found.experiment_id, key, value)
+        refused = self._set_tags(found.experiment_id, labels.changed_tags(change, found.tags))
         if change.name is not None and not labels.only_fills(change, found.tags):
             self._rename(found, change.tenant_id, change.name)
+        self._tell(change, refused)
 
     def _rename(self, found: Experiment, tenant_id: str, name: str) -> None:
         """Renames it; the id of its old name leads to it still, so that running jobs land where they meant to."""
         new = mlflow_experiment_name(tenant_id, name)
         if new == found.name:
             return
+        if self._connection.experiment_by_name(new) is not None:
+            # Asked before, for MLflow answers with a violated constraint, which may be anything.
+            raise refusals.name_taken(found.name, name, "another experiment has that name")
         alias = labels.alias(found.name, found.tags, tenant_id)
         self._connection.set_experiment_tag(found.experiment_id, alias, "1")
         try:

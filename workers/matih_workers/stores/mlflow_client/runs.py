@@ -87,7 +87,9 @@ class Runs:
                 self._experiments.forget_one(change.tenant_id, creation.experiment.experiment_id)
                 if not left:
                     raise
-        return self._stored(run, change.run_id, era)
+        stored = self._stored(run, change.run_id, era)
+        stored.left_out = self._experiments.left_out(experiment)
+        return stored
 
     def write(self, run: MlflowRun, writes: RunWrites) -> None:
         """Writes to the run; see `RunPort`."""

@@ -49,6 +49,18 @@ _OUTAGE_CODES: Final = {
     26: "the file is no database",
 }
 """SQLite's primary result codes (https://www.sqlite.org/rescode.html); Python has names for them from 3.11 only."""
+_CODES_BY_MESSAGE: Final = {
+    "access permission denied": 3,
+    "is locked": 5,
+    "out of memory": 7,
+    "attempt to write a readonly database": 8,
+    "disk I/O error": 10,
+    "database disk image is malformed": 11,
+    "database or disk is full": 13,
+    "unable to open database file": 14,
+    "file is not a database": 26,
+}
+"""What SQLite says with these codes (sqlite3_errstr), for Python 3.10, which does not tell the code."""
 _PRIMARY_CODE: Final = 0xFF  # an extended code holds the primary one in its low byte
 
 
@@ -83,8 +95,7 @@ def _sqlite(error: object) -> str | None:
         return _OUTAGE_STATES["42P01"]
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
-        # Python 3.10 does not tell the code.
-        return "it takes nothing" if isinstance(error, sqlite3.OperationalError) else None
+        code = next((code for words, code in _CODES_BY_MESSAGE.items() if words in str(error)), 0)
     return _OUTAGE_CODES.get(code & _PRIMARY_CODE)
 
 
