@@ -3,6 +3,7 @@
 log/checkpoint             the signed checkpoint: what it does not cover does not count
 log/checkpoints/<size>     all checkpoints that ever were
 log/tile/...               C2SP's tiles and bundles of entries
+log/keys/<size>            each new key, in a note that an older one signed: the log has it too
 log/positions              what the entries say in all: only a shortcut
 """
 
@@ -13,9 +14,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from matih_workers.audit import checkpoint as checkpoints
+from matih_workers.audit import keys, tiles
 from matih_workers.audit import state as states
-from matih_workers.audit import tiles
 from matih_workers.audit.checkpoint import Checkpoint
+from matih_workers.audit.entries import encode
 from matih_workers.audit.errors import Busy, Damaged
 from matih_workers.audit.merkle import HASH_BYTES, NodeHash, range_hash
 from matih_workers.audit.state import LogState
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT: Final = "log/checkpoint"
 HISTORY: Final = "log/checkpoints"
+KEYS: Final = "log/keys"
 POSITIONS: Final = "log/positions"
 TILES_CACHED: Final = 256
 
@@ -53,6 +56,10 @@ class Log:
             if data is not None:
                 found[int(name)] = data
         return dict(sorted(found.items()))
+
+    def vouchers(self) -> dict[str, bytes]:
+        """The notes by which older keys vouch for newer ones, by path, in their order."""
+        return {path: self._storage.read(path) or b"" for path in self._storage.paths(KEYS)}
 
     def bundle(self, index: int, size: int) -> list[bytes]:
         """The entries of a bundle, as many as a log of `size` has in it.
@@ -205,6 +212,13 @@ class LogWriter:
         self.state.take(entries)
         self._after(size, signed)
         return signed
+
+    def vouched_by(self, old: SigningKey) -> bytes:
+        """Commits the statement by which the old key vouches for the one that signs here, as `commit` does."""
+        said = keys.rotation(old, self._key.public)
+        # Beside the log too, and first: who verifies its newest part only finds it without reading all that was before.
+        self._storage.write({f"{KEYS}/{self.checkpoint.size:020}": keys.note_of(said) or b""})
+        return self.commit([encode(said)])
 
     def _after(self, size: int, signed: bytes) -> None:
         """What follows from the checkpoint, and is made good at the next start if we are killed before it."""

@@ -16,8 +16,7 @@ from matih_kafka.recording import Reason, Unrecorded, reason_for, record_if_ther
 from matih_schemas.admin_details import RUNS, listed
 from matih_schemas.clock import now_ms
 from matih_schemas.errors import MatihError
-from matih_workers.audit import compaction, erasing, keys, notes
-from matih_workers.audit.entries import encode
+from matih_workers.audit import compaction, erasing, notes
 from matih_workers.audit.errors import InvalidKey
 from matih_workers.audit.log import LogWriter
 from matih_workers.audit.options import Archive, settings_for, written
@@ -94,8 +93,7 @@ def rotate(
             raise WrongUse(f"the new key is of {new.name}, the log of {old.name}: `matih audit keygen {old.name}`")
         storage = open_storage(settings.audit_archive)
         with storage.lock():
-            writer = LogWriter(storage, new, [old.public, *settings.accepted_keys()])
-            writer.commit([encode(keys.rotation(old, new.public))])
+            LogWriter(storage, new, [old.public, *settings.accepted_keys()]).vouched_by(old)
     except (InvalidSettings, InvalidKey) as error:
         raise WrongUse(str(error)) from error
     except MatihError as error:
