@@ -10,12 +10,11 @@ from tests.audit import test_recovery
 from tests.audit.records import TOPIC, run_of
 from tests.audit.test_recovery import TOPIC_ID, archive
 
-from matih_workers.audit import checkpoint, container, entries, keys, merkle, notes, record
+from matih_workers.audit import checkpoint, container, entries, keys, notes, record
 from matih_workers.audit.batch import Batch
 from matih_workers.audit.erasure import certificates
 from matih_workers.audit.log import CHECKPOINT, KEYS, POSITIONS, Log, LogWriter
 from matih_workers.audit.partition import RecordFile
-from matih_workers.audit.proving import NotInLog, check_consistency, check_record, prove_consistency, prove_record
 from matih_workers.audit.reading import ArchiveReader, read_file
 from matih_workers.audit.storage import LocalFolder
 from matih_workers.audit.verification import Verification
@@ -312,22 +311,3 @@ def test_erased_with_a_certificate_only(storage: LocalFolder) -> None:
     rewrite(storage, FIRST, records)
     assert only(verified(storage)).offsets == (5, 5)
     assert len(list(ArchiveReader(storage).records(*ZERO, 0, 1000))) == 300
-
-
-def test_proofs(storage: LocalFolder) -> None:
-    now = checkpoint.parse(storage.read(CHECKPOINT) or b"")
-    for offset in (0, 129, 299):
-        proof = prove_record(storage, THREE, offset)
-        assert check_record(proof, now)
-        assert proof["record_sha256"] == record.digest(run_of(offset, 1)[0]).hex()
-        assert not check_record(proof | {"index": proof["index"] + 1}, now)
-        assert not check_record(proof | {"record_sha256": "00" * 32}, now)
-        assert not check_record(proof, now._replace(root=merkle.EMPTY_ROOT))
-    for size, signed in Log(storage).history().items():
-        proof = prove_consistency(storage, size)
-        assert check_consistency(proof, checkpoint.parse(signed), now)
-        assert not check_consistency(proof, checkpoint.parse(signed)._replace(root=bytes(32)), now)
-    with pytest.raises(NotInLog):
-        prove_record(storage, THREE, 300)
-    with pytest.raises(NotInLog):
-        prove_consistency(storage, 700)

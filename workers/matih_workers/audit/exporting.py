@@ -59,13 +59,18 @@ def row(one: ArchivedEvent) -> dict[str, Any]:
     }
 
 
+def json_row(one: ArchivedEvent) -> dict[str, Any]:
+    """The row as JSON lines have it: its payload is an object."""
+    found = row(one)
+    found["payload"] = json.loads(found["payload"]) if found["payload"] else None
+    return found
+
+
 def write_jsonl(events: Iterable[ArchivedEvent], out: IO[str]) -> int:
     """A line of JSON for each event, its payload an object; returns how many."""
     count = 0
     for one in events:
-        found = row(one)
-        found["payload"] = json.loads(found["payload"]) if found["payload"] else None
-        out.write(json.dumps(found, separators=(",", ":")) + "\n")
+        out.write(json.dumps(json_row(one), separators=(",", ":")) + "\n")
         count += 1
     return count
 

@@ -14,11 +14,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from matih_workers.audit import checkpoint as checkpoints
-from matih_workers.audit import keys, tiles
+from matih_workers.audit import keys, notes, tiles
 from matih_workers.audit import state as states
 from matih_workers.audit.checkpoint import Checkpoint
 from matih_workers.audit.entries import encode
-from matih_workers.audit.errors import Busy, Damaged
+from matih_workers.audit.errors import Busy, Damaged, InvalidNote
 from matih_workers.audit.merkle import HASH_BYTES, NodeHash, range_hash
 from matih_workers.audit.state import LogState
 
@@ -197,10 +197,10 @@ class LogWriter:
 
         Raises:
             Busy: somebody else has written a checkpoint meanwhile.
+            InvalidNote: somebody has written what is none.
             StorageUnavailable: nothing counts; this writer is of no use any more.
         """
-        if self._log.checkpoint() != self._written:
-            raise Busy(f"{self._storage}: another archiver has written to it since: one of them has to stop")
+        self._look_at_what_is_there()
         edge, size = self._edge.copy(), self.checkpoint.size
         written = edge.append(tiles.leaf_hashes(entries)) | self._bundles(entries)
         self._storage.write({f"log/{path}": data for path, data in written.items()})
@@ -212,6 +212,15 @@ class LogWriter:
         self.state.take(entries)
         self._after(size, signed)
         return signed
+
+    def _look_at_what_is_there(self) -> None:
+        """Takes over what witnesses have signed since; whoever finds another checkpoint than its own stops."""
+        found = self._log.checkpoint()
+        if found == self._written:
+            return
+        if None in (found, self._written) or _text(found) != _text(self._written):
+            raise Busy(f"{self._storage}: another archiver has written to it since: one of them has to stop")
+        self._note_history(found or b"")
 
     def vouched_by(self, old: SigningKey) -> bytes:
         """Commits the statement by which the old key vouches for the one that signs here, as `commit` does."""
@@ -227,9 +236,20 @@ class LogWriter:
         self._remove_partial(size)
 
     def _note_history(self, signed: bytes) -> None:
+        """Keeps the checkpoint among those that ever were, with the signatures of all that have signed it."""
         path = f"{HISTORY}/{self.checkpoint.size:020}"
-        if self._storage.read(path) is None:
+        kept = self._storage.read(path)
+        if kept == signed:
+            return
+        if kept is None:
             self._storage.write({path: signed})
+            return
+        try:
+            whole = notes.merged(kept, signed)
+        except InvalidNote:  # it is left for `matih audit verify` to tell
+            return
+        if whole != kept:
+            self._storage.write({path: whole})
 
     def _bundles(self, entries: Sequence[bytes]) -> dict[str, bytes]:
         first = self.checkpoint.size // tiles.WIDTH
@@ -252,3 +272,8 @@ class LogWriter:
         for path in full:
             for partial in self._storage.paths(f"log/{tiles.partial_folder(path)}"):
                 self._storage.delete(partial)
+
+
+def _text(signed: bytes | None) -> str:
+    """What a checkpoint says, whoever has signed it."""
+    return notes.parse_note(signed or b"")[0]
