@@ -36,8 +36,8 @@ def check(
 ) -> int:
     """Check a proof that you were given. It needs a public key; one of `prove --since` the checkpoint you kept, too."""
     try:
-        keys, kept = public_keys(audit_settings(), public_key), checkpoint and _read(checkpoint)
-        found = checking.check(_proof(proof), keys, kept)
+        keys = public_keys(audit_settings(), public_key)
+        found = checking.check(_proof(proof), keys, None if checkpoint is None else _read(checkpoint))
         event = _event(found, is_letter=False)
         if record is not None:
             _hold_against(found, _read(record))

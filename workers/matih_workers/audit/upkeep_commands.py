@@ -25,6 +25,7 @@ from matih_workers.audit.storage import COMPACTION, open_storage
 
 if TYPE_CHECKING:
     from matih_kafka.admin_actions import Deed
+    from matih_workers.audit.notes import PublicKey
 
 
 def compact(
@@ -83,9 +84,12 @@ def rotate(
         Path, typer.Option(help="The file with the new key, by `matih audit keygen` with the same name.")
     ],
     archive: Archive = None,
+    reason: Reason = None,
+    unrecorded: Unrecorded = False,
     json: JsonOption = False,
 ) -> None:
     """Let a new key sign from now on: the old one vouches for it in the log. Then give the archiver the new one."""
+    why = reason_for("audit rotate", reason)
     try:
         settings = settings_for(archive)
         old, new = settings.signing_key(), notes.signing_key(secret_in(new_key))
@@ -93,13 +97,15 @@ def rotate(
             raise WrongUse(f"the new key is of {new.name}, the log of {old.name}: `matih audit keygen {old.name}`")
         storage = open_storage(settings.audit_archive)
         with storage.lock():
-            LogWriter(storage, new, [old.public, *settings.accepted_keys()]).vouched_by(old)
+            writer = LogWriter(storage, new, [old.public, *settings.accepted_keys()])
+            record_if_there_is_kafka(_deed_of_rotation(old.public, new.public, why), unrecorded=unrecorded)
+            writer.vouched_by(old)
     except (InvalidSettings, InvalidKey) as error:
         raise WrongUse(str(error)) from error
     except MatihError as error:
         raise CommandFailed(str(error)) from error
     if json:
-        print_json({"public_key": str(new.public), "vouched_for_by": str(old.public)})
+        print_json({"public_key": str(new.public), "vouched_for_by": str(old.public), "reason": why})
         return
     console.print(str(new.public), soft_wrap=True, markup=False)
     note(f"from now on it signs: set MATIH_AUDIT_KEY_FILE={new_key}; who has the old public key needs no other")
@@ -115,3 +121,9 @@ def _deed(plan: erasing.Plan, run: str | None, tenant: str | None, why: str) -> 
     subject = " of ".join(filter(None, (run and f"run {run}", tenant and f"tenant {tenant}")))
     details = {"records": str(plan.records)} | listed(RUNS, [] if run is None else [run])
     return Deed("audit.erase", subject, why, frozenset(plan.tenants), details)
+
+
+def _deed_of_rotation(old: PublicKey, new: PublicKey, why: str) -> Deed:
+    from matih_kafka.admin_actions import Deed
+
+    return Deed("audit.rotate", f"log {old.name}", why, details={"old_key": str(old), "new_key": str(new)})
