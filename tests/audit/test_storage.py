@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.audit.records import run_of
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", "bucket", "s3"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "s3":
+        return open_storage(f"{request.getfixturevalue('s3_bucket').place}/a")
     place = {"folder": f"file://{tmp_path}/a", "bucket": f"memory://{secrets.token_hex(4)}/a"}
     return open_storage(place[request.param])
 
@@ -49,6 +51,18 @@ def test_an_archive_in_it(storage: Storage) -> None:
     archive(storage, topic)  # type: ignore[arg-type]
     assert read(storage) == topic  # type: ignore[arg-type]
     assert verified(storage).whole  # type: ignore[arg-type]
+
+
+def test_a_bucket_that_can_not_be_reached(s3_bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    fsspec.filesystem("s3").clear_instance_cache()
+    try:
+        with pytest.raises(StorageUnavailable, match="log/checkpoint"):
+            open_storage(s3_bucket.place).read("log/checkpoint")
+    finally:
+        fsspec.filesystem("s3").clear_instance_cache()
 
 
 def test_a_folder_that_takes_nothing(tmp_path: Path) -> None:
