@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from tests.audit.test_recovery import KEY
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 
 class S3Bucket(NamedTuple):
-    """A bucket that keeps versions: `place` is its address, `client` what its owner does to it with AWS's own library."""
+    """A bucket that keeps versions, and its address."""
 
-    place: str
     name: str
-    client: Any
+
+    @property
+    def place(self) -> str:
+        return f"s3://{self.name}"
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +51,9 @@ def s3_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> S3Bucket:
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
-    client, name = boto3.client("s3"), f"archive-{secrets.token_hex(4)}"
-    client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
-    return S3Bucket(f"s3://{name}", name, client)
+    bucket = S3Bucket(f"archive-{secrets.token_hex(4)}")
+    boto3.client("s3").create_bucket(Bucket=bucket.name, ObjectLockEnabledForBucket=True)
+    return bucket
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.audit.records import run_of
@@ -13,9 +15,6 @@ from tests.audit.test_verification import verified
 
 from matih_workers.audit.errors import StorageUnavailable
 from matih_workers.audit.storage import LocalFolder, Storage, open_storage
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(params=["folder", "bucket", "s3"])
@@ -44,6 +43,39 @@ def test_files(storage: Storage) -> None:
     assert storage.read("records/a") is None
     with storage.lock():
         pass
+
+
+def test_a_file_is_created_once(storage: Storage) -> None:
+    assert storage.create("anchor/3", b"one")
+    assert not storage.create("anchor/3", b"two")
+    assert storage.read("anchor/3") == b"one"
+    assert storage.paths("") == ["anchor/3"]
+    assert storage.versions() == {"anchor/3": b"one"}
+
+
+def test_a_file_is_created_once_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    storage = LocalFolder(tmp_path)
+    assert [storage.create("anchor/3", data) for data in (b"one", b"two")] == [True, False]
+    assert [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()] == [b"one"]
+
+
+def test_what_was_put_over_or_deleted_is_kept_in_s3(s3_bucket: Any) -> None:
+    storage, other = open_storage(f"{s3_bucket.place}/a"), open_storage(f"{s3_bucket.place}/another")
+    assert storage.versions() == {}
+    other.write({"log/x": b"another's"})
+    storage.write({"log/x": b"one", "log/y": b"kept"})
+    storage.write({"log/x": b"two"})
+    storage.delete("log/y")
+    found = storage.versions()
+    assert found.pop("log/x") == b"two"
+    assert sorted((name.partition(" (version ")[0], data) for name, data in found.items()) == [
+        ("log/x", b"one"),
+        ("log/y", b"kept"),
+    ]
 
 
 def test_an_archive_in_it(storage: Storage) -> None:

@@ -13,7 +13,7 @@ from matih_console.errors import CommandFailed, WrongUse
 from matih_console.output import JsonOption, console, note, print_json
 from matih_workers.audit import checkpoint as checkpoints
 from matih_workers.audit import notes
-from matih_workers.audit.errors import InvalidKey, InvalidNote
+from matih_workers.audit.errors import InvalidKey, InvalidNote, StorageUnavailable
 from matih_workers.audit.events import dead_letter_topics
 from matih_workers.audit.options import Archive, opened
 from matih_workers.audit.proving import prove_consistency, prove_record
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matih_workers.audit.notes import PublicKey
     from matih_workers.audit.partition import PartitionId
     from matih_workers.audit.settings import AuditSettings
+    from matih_workers.audit.storage import Storage
 
 SHOWN: Final = 100
 """Findings that are printed for people."""
@@ -159,15 +160,22 @@ def print_report(report: Report) -> None:
 
 
 def _earlier(places: list[str]) -> dict[str, bytes]:
+    """The checkpoints in each place, in all versions that it keeps: what somebody put over one counts as little."""
     found = {}
     for place in places:
-        storage = open_storage(place)
-        paths = storage.paths("")
-        for path in paths:
-            found[f"{place}/{path}"] = storage.read(path) or b""
-        if not paths:
+        kept = _versions(open_storage(place))
+        found |= {f"{place}/{path}" if path else place: data for path, data in kept.items()}
+        if not kept:
             found[place] = _read(place)
     return found
+
+
+def _versions(storage: Storage) -> dict[str, bytes]:
+    try:
+        return storage.versions()
+    except StorageUnavailable as error:
+        note(f"{error} Only what stands there now is looked at, not what was there before")
+        return {path: storage.read(path) or b"" for path in storage.paths("")}
 
 
 def _since(text: str | None) -> tuple[int, dict[str, bytes]]:
