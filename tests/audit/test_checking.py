@@ -145,6 +145,23 @@ def test_the_commands(storage: LocalFolder, tmp_path: Path, monkeypatch: pytest.
     )
 
 
+def test_a_public_key_and_what_is_none(storage: LocalFolder, tmp_path: Path) -> None:
+    add(storage, [Producer(tenant="acme").created()])
+    (tmp_path / "audit.pub").write_text(f"{KEY.public}\n")
+    (tmp_path / "else").write_text("something")
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    for key in (str(KEY.public), str(tmp_path / "audit.pub")):
+        command(tmp_path, "verify", "--public-key", key)
+    for key, told in {
+        str(tmp_path / "none.pub"): "No such file",
+        str(tmp_path): "Is a directory",
+        str(tmp_path / "else"): "a public key is name+hash+base64",
+        str(tmp_path / "bytes"): "no text",
+        str(KEY.public)[:-4]: "a public key is name+hash+base64",
+    }.items():
+        assert told in command(tmp_path, "verify", "--public-key", key, code=2)
+
+
 def test_an_erased_record_has_its_hash_left(storage: LocalFolder, tmp_path: Path) -> None:
     who = Producer(tenant="acme")
     add(storage, [who.created()])

@@ -216,6 +216,7 @@ def test_wrong_use_changes_nothing(storage: LocalFolder, tmp_path: Path) -> None
         ("hold", "--run", "my run", *WHY),
         ("release", "0"),
         ("erase", "--tenant", "acme", "--yes"),
+        ("erase", "--run", "my run", *WHY),
     ):
         command(tmp_path, *words, code=2)
     assert storage.read("log/checkpoint") == before

@@ -20,7 +20,7 @@ from matih_workers.audit import compaction, erasing, notes
 from matih_workers.audit.errors import InvalidKey
 from matih_workers.audit.log import LogWriter
 from matih_workers.audit.options import Archive, settings_for, written
-from matih_workers.audit.retention_commands import in_force
+from matih_workers.audit.retention_commands import in_force, run_id
 from matih_workers.audit.storage import COMPACTION, open_storage
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ def erase(
     """Take the payload out of records for good, with a certificate in the log. Kafka and MLflow keep theirs."""
     if run is None and tenant is None:
         raise WrongUse("erase: say whose records (--run, --tenant)")
-    why = reason_for("audit erase", reason)
+    whose, why = None if run is None else run_id("erase", run), reason_for("audit erase", reason)
     with written(archive) as (storage, writer):
-        choice = erasing.of_subject(erasing.Subject(run, tenant), why)
+        choice = erasing.of_subject(erasing.Subject(whose, tenant), why)
         plan = erasing.planned(storage, writer, in_force(storage, writer.checkpoint.size), choice)
         if yes and plan.held:
             raise CommandFailed(f"nothing was erased: {_held(plan)}: `matih audit release` first, if that may be")

@@ -99,11 +99,8 @@ def public_keys(settings: AuditSettings, given: list[str] | None) -> list[Public
         WrongUse: there is none, or one is none.
         InvalidSettings: a variable holds none.
     """
-    try:
-        if given:
-            return [notes.public_key(_file_or_text(text)) for text in given]
-    except InvalidKey as error:
-        raise WrongUse(f"--public-key: {error}") from error
+    if given:
+        return [_public_key(text) for text in given]
     keys = list(settings.accepted_keys())
     if settings.audit_key_file is not None or settings.audit_key.get_secret_value():
         keys.append(settings.signing_key().public)
@@ -161,7 +158,7 @@ def print_report(report: Report) -> None:
 
 def _earlier(places: list[str]) -> dict[str, bytes]:
     """The checkpoints in each place, in all versions that it keeps: what somebody put over one counts as little."""
-    found = {}
+    found: dict[str, bytes] = {}
     for place in places:
         kept = _versions(open_storage(place))
         found |= {f"{place}/{path}" if path else place: data for path, data in kept.items()}
@@ -199,10 +196,18 @@ def _read(path: str) -> bytes:
         raise WrongUse(f"checkpoint {path}: {error.strerror}: name a file, or a folder with some in it") from error
 
 
-def _file_or_text(text: str) -> str:
-
-    path = Path(text)
-    return path.read_text(encoding="utf-8") if len(text) < 1000 and path.is_file() else text
+def _public_key(text: str) -> PublicKey:
+    """The key in a file, or the one that is written out."""
+    written_out = text.count("+") > 1 and not Path(text).is_file()
+    try:
+        return notes.public_key(text if written_out else Path(text).read_text(encoding="utf-8"))
+    except InvalidKey as error:
+        raise WrongUse(f"--public-key{'' if written_out else f' {text}'}: {error}") from error
+    except OSError as error:
+        why = f"{error.strerror}: name a file with the key, or write it out, name+hash+base64"
+        raise WrongUse(f"--public-key {text}: {why}") from error
+    except UnicodeDecodeError as error:
+        raise WrongUse(f"--public-key {text}: it is no text") from error
 
 
 def _place(text: str) -> tuple[int, int]:
