@@ -118,3 +118,17 @@ def test_rotation(storage: LocalFolder, tmp_path: Path) -> None:
     assert LogWriter(storage, new).checkpoint.size == 3
     assert verified(storage, KEY.public).signed_by == str(new.public)
     assert ArchiveReader(storage).ends() == {TOPIC_ID.partition(0): 1}
+
+
+def test_a_rotation_that_is_killed(tmp_path: Path) -> None:
+    """Whichever key the checkpoint has then, who has the old public key finds it whole."""
+    for lives in range(8):
+        folder, new = tmp_path / str(lives), notes.new_key(KEY.name)
+        add(LocalFolder(folder), [Producer(tenant="acme").created()])
+        try:
+            LogWriter(Mortal(folder, lives), new, [KEY.public]).vouched_by(KEY)
+        except Killed:
+            assert verified(LocalFolder(folder), KEY.public).whole
+            again = notes.new_key(KEY.name)
+            LogWriter(LocalFolder(folder), again, [KEY.public, new.public]).vouched_by(KEY)
+        assert verified(LocalFolder(folder), KEY.public).whole
