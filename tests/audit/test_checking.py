@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.audit.records import run_of
 from tests.audit.test_events import add, command, report
+from tests.audit.test_policies_of_letters import LETTERS, add_letters
 from tests.audit.test_recovery import KEY, TOPIC_ID, archive
 from tests.workers.journals import Producer
 
@@ -143,6 +144,19 @@ def test_the_commands(storage: LocalFolder, tmp_path: Path, monkeypatch: pytest.
     assert "no accepted key" in command(
         tmp_path, "check", "proof", "--public-key", str(notes.new_key(KEY.name).public), code=1
     )
+
+
+def test_a_row_of_a_dead_letter(storage: LocalFolder, tmp_path: Path) -> None:
+    add_letters(storage, Producer(tenant="acme"))
+    rows = command(tmp_path, "export", "--dead-letters").splitlines()
+    for offset, row in enumerate(rows):
+        proof = command(tmp_path, "prove", "--record", f"0@{offset}", "--topic-id", LETTERS.topic_id)
+        (tmp_path / "proof").write_text(proof)
+        (tmp_path / "row").write_text(row)
+        command(tmp_path, "check", str(tmp_path / "proof"), "--record", str(tmp_path / "row"))
+        (tmp_path / "row").write_text(rows[1 - offset])
+        command(tmp_path, "check", str(tmp_path / "proof"), "--record", str(tmp_path / "row"), code=1)
+    assert len(rows) == 2
 
 
 def test_a_public_key_and_what_is_none(storage: LocalFolder, tmp_path: Path) -> None:
