@@ -147,6 +147,7 @@ def test_the_commands(storage: LocalFolder, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_row_of_a_dead_letter(storage: LocalFolder, tmp_path: Path) -> None:
+    add(storage, [Producer(tenant="acme").created()])
     add_letters(storage, Producer(tenant="acme"))
     rows = command(tmp_path, "export", "--dead-letters").splitlines()
     for offset, row in enumerate(rows):
