@@ -82,6 +82,8 @@ class Bucket:
         bucket, found = self._root.partition("/")[0], {}
         for one in listed:
             path, version = f"{bucket}/{one['Key']}", one["VersionId"]
+            if not path.startswith(f"{self._root}/"):  # older releases list what only begins like it
+                continue
             name = path[len(self._root) + 1 :]
             found[name if one["IsLatest"] else f"{name} (version {version})"] = f"{path}?versionId={version}"
         return found
