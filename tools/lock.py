@@ -24,7 +24,7 @@ def main() -> None:
     run(*compile_, *DEV, "--universal", "--python-version", OLDEST, "-o", "requirements/dev.txt", env=env)
     run(*compile_, *DEV, "--resolution", "lowest-direct", "-o", "requirements/lowest.txt", env=env)
     image = ["--universal", "--python-version", IMAGE]
-    servers = ["pyproject.toml", "--extra", "workers", "--extra", "api", "--group", "build"]
+    servers = ["pyproject.toml", "--extra", "workers", "--extra", "api", "--extra", "bucket", "--group", "build"]
     # The releases that the tests run with.
     run(*compile_, *servers, *image, "--constraints", "requirements/dev.txt", "-o", SERVERS, env=env)
     run(*compile_, "requirements/mlflow.in", *image, "-o", "requirements/mlflow.txt", env=env)

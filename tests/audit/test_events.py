@@ -102,6 +102,8 @@ def test_exports(storage: LocalFolder, tmp_path: Path) -> None:
         (3, "acme", "RunLogged"),
     ]
     assert rows[3]["payload"]["groups"][0]["value"] == ["NaN"]
+    proof = json.loads(command(tmp_path, "prove", "--record", "0@3"))
+    assert rows[3]["record_sha256"] == proof["record_sha256"]
     assert "no event" not in rows[2]["unreadable"]
     assert "neither of the two framings" in rows[2]["unreadable"]
     csv_rows = list(csv.DictReader(command(tmp_path, "export", "--format", "csv").splitlines()))

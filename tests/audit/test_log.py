@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.audit.records import PARTITION, TOPIC, run_of
@@ -85,6 +88,30 @@ def test_two_writers_stop_and_never_mix(tmp_path: Path) -> None:
     assert list(Log(storage).entries(0, 3)) == entries(0, 3)
     with storage.lock(), pytest.raises(Busy, match="pid"), LocalFolder(tmp_path).lock():
         pass
+
+
+def cosignature(text: str, name: str, key: Ed25519PrivateKey, seconds: int) -> bytes:
+    """A witness's line: https://c2sp.org/tlog-cosignature."""
+    raw = key.public_key().public_bytes_raw()
+    key_id = hashlib.sha256(name.encode() + b"\n\x04" + raw).digest()[:4]
+    signature = key.sign(f"cosignature/v1\ntime {seconds}\n{text}".encode())
+    return f"\u2014 {name} {base64.b64encode(key_id + seconds.to_bytes(8, 'big') + signature).decode()}\n".encode()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_witness_signs_the_checkpoint(tmp_path: Path, *, restarted: bool) -> None:
+    storage, witness = LocalFolder(tmp_path), Ed25519PrivateKey.generate()
+    writer = LogWriter(storage, KEY)
+    ours = writer.commit(entries(0, 3))
+    line = cosignature(notes.parse_note(ours)[0], "witness.example/w", witness, 1_750_000_000)
+    storage.write({CHECKPOINT: ours + line})
+    writer = LogWriter(storage, KEY) if restarted else writer
+    writer.commit(entries(3, 5))
+    assert Log(storage).history()[3] == ours + line, "what the witness has signed stays, with what it has signed"
+    assert checkpoint.open_checkpoint(ours + line, [KEY.public])[0].size == 3
+    assert Log(storage).checkpoint() == Log(storage).history()[8]
+    assert LogWriter(storage, KEY).checkpoint.size == 8
+    assert Log(storage).history()[3] == ours + line
 
 
 def test_another_key_and_other_tiles_are_refused(tmp_path: Path) -> None:

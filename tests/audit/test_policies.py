@@ -20,7 +20,7 @@ from matih_kafka.settings import KafkaSettings
 from matih_schemas import codec
 from matih_schemas.admin_details import RUNS, names_in
 from matih_schemas.events import AdminAction, TrackingEvent
-from matih_workers.audit import erasing, policies
+from matih_workers.audit import erasing, notes, policies
 from matih_workers.audit.access_log import ACCESS, accesses
 from matih_workers.audit.entries import Statement, encode
 from matih_workers.audit.errors import Damaged
@@ -216,6 +216,7 @@ def test_wrong_use_changes_nothing(storage: LocalFolder, tmp_path: Path) -> None
         ("hold", "--run", "my run", *WHY),
         ("release", "0"),
         ("erase", "--tenant", "acme", "--yes"),
+        ("erase", "--run", "my run", *WHY),
     ):
         command(tmp_path, *words, code=2)
     assert storage.read("log/checkpoint") == before
@@ -258,18 +259,25 @@ def test_each_deed_is_an_event_before_it_is_done(
     report(tmp_path, "expire")
     for _ in range(2):
         report(tmp_path, "expire", "--yes")
+    (tmp_path / "new").write_text(notes.new_key(KEY.name).secret())
+    new = report(tmp_path, "rotate", "--new-key", str(tmp_path / "new"), *WHY)["public_key"]
+    events = asyncio.run(events_on(kafka, events_topic))
     told = [
         (event.tenant_id, event.payload.action, event.payload.reason, names_in(event.payload.details, RUNS))
-        for event in asyncio.run(events_on(kafka, events_topic))
+        for event in events
     ]
     runs = frozenset([who.run_id])
     assert sorted(told) == [
         ("acme", "audit.erase", "request 12", runs),
         ("matih.deployment", "audit.hold", "lawsuit 7", runs),
         ("matih.deployment", "audit.release", "request 12", runs),
+        ("matih.deployment", "audit.rotate", "request 12", frozenset()),
         ("more", "audit.expire", "retention: more: 30 days", frozenset()),
         ("more", "audit.retain", "request 12", frozenset()),
     ]
+    (rotated,) = [event.payload for event in events if event.payload.action == "audit.rotate"]
+    assert rotated.target == f"log {KEY.name}"
+    assert rotated.details == {"old_key": str(KEY.public), "new_key": new}
 
 
 async def events_on(brokers: str, topic: str) -> list[Any]:

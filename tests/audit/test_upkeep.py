@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from tests.audit.records import run_of
@@ -105,10 +106,29 @@ def test_rotation(storage: LocalFolder, tmp_path: Path) -> None:
     new = notes.new_key(KEY.name)
     (tmp_path / "new").write_text(new.secret())
     (tmp_path / "foreign").write_text(notes.new_key("other").secret())
-    assert "matih audit keygen test/audit" in command(
-        tmp_path, "rotate", "--new-key", str(tmp_path / "foreign"), code=2
-    )
-    assert report(tmp_path, "rotate", "--new-key", str(tmp_path / "new"))["public_key"] == str(new.public)
+    rotate, before = ("rotate", "--new-key", str(tmp_path / "new")), storage.paths("log")
+    foreign = command(tmp_path, "rotate", "--new-key", str(tmp_path / "foreign"), "--reason", "x", code=2)
+    assert "matih audit keygen test/audit" in foreign
+    assert "--reason" in command(tmp_path, *rotate, code=2)
+    os.environ["KAFKA_BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
+    assert "nothing was done" in command(tmp_path, *rotate, "--reason", "a year has passed", code=1)
+    assert storage.paths("log") == before
+    del os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+    assert report(tmp_path, *rotate, "--reason", "a year has passed")["public_key"] == str(new.public)
     assert LogWriter(storage, new).checkpoint.size == 3
     assert verified(storage, KEY.public).signed_by == str(new.public)
     assert ArchiveReader(storage).ends() == {TOPIC_ID.partition(0): 1}
+
+
+def test_a_rotation_that_is_killed(tmp_path: Path) -> None:
+    """Whichever key the checkpoint has then, who has the old public key finds it whole."""
+    for lives in range(8):
+        folder, new = tmp_path / str(lives), notes.new_key(KEY.name)
+        add(LocalFolder(folder), [Producer(tenant="acme").created()])
+        try:
+            LogWriter(Mortal(folder, lives), new, [KEY.public]).vouched_by(KEY)
+        except Killed:
+            assert verified(LocalFolder(folder), KEY.public).whole
+            again = notes.new_key(KEY.name)
+            LogWriter(LocalFolder(folder), again, [KEY.public, new.public]).vouched_by(KEY)
+        assert verified(LocalFolder(folder), KEY.public).whole

@@ -10,12 +10,11 @@ from tests.audit import test_recovery
 from tests.audit.records import TOPIC, run_of
 from tests.audit.test_recovery import TOPIC_ID, archive
 
-from matih_workers.audit import checkpoint, container, entries, keys, merkle, notes, record
+from matih_workers.audit import checkpoint, container, entries, keys, notes, record
 from matih_workers.audit.batch import Batch
 from matih_workers.audit.erasure import certificates
-from matih_workers.audit.log import CHECKPOINT, POSITIONS, Log, LogWriter
+from matih_workers.audit.log import CHECKPOINT, KEYS, POSITIONS, Log, LogWriter
 from matih_workers.audit.partition import RecordFile
-from matih_workers.audit.proving import NotInLog, check_consistency, check_record, prove_consistency, prove_record
 from matih_workers.audit.reading import ArchiveReader, read_file
 from matih_workers.audit.storage import LocalFolder
 from matih_workers.audit.verification import Verification
@@ -260,6 +259,43 @@ def test_a_new_key_that_the_old_one_vouches_for(storage: LocalFolder) -> None:
     assert {finding.what for finding in verified(storage).findings} == {"signature"}
 
 
+@pytest.mark.parametrize("beside_the_log", [True, False], ids=["now", "by earlier releases"])
+def test_since_a_rotation_with_the_old_key(storage: LocalFolder, beside_the_log: bool) -> None:
+    second, third = notes.new_key(KEY.name), notes.new_key(KEY.name)
+    LogWriter(storage, second, [KEY.public]).vouched_by(KEY)
+    LogWriter(storage, third, [second.public]).vouched_by(second)
+    size = LogWriter(storage, third).checkpoint.size
+    LogWriter(storage, third).commit([entries.encode(entries.GapEntry(THREE, 300, 301, "x"))])
+    assert len(storage.paths(KEYS)) == 2
+    if not beside_the_log:
+        for path in storage.paths(KEYS):
+            storage.delete(path)
+    assert verified(storage, since=size).findings == []
+    assert verified(storage).findings == []
+    assert verified(storage, since=size).signed_by == str(third.public)
+    assert not verified(storage, third.public, since=size).whole
+
+
+def test_since_a_rotation_that_nobody_vouched_for(storage: LocalFolder) -> None:
+    thief = notes.new_key(KEY.name)
+    LogWriter(storage, thief, [KEY.public]).vouched_by(thief)
+    size = LogWriter(storage, thief).checkpoint.size
+    LogWriter(storage, thief).commit([entries.encode(entries.GapEntry(THREE, 300, 301, "x"))])
+    (planted,) = storage.paths(KEYS)
+    for report in (verified(storage, since=size), verified(storage)):
+        found = {(finding.what, finding.file) for finding in report.findings}
+        assert found >= {("signature", CHECKPOINT), ("signature", planted)}
+
+
+def test_a_flipped_byte_in_a_rotation(storage: LocalFolder) -> None:
+    new = notes.new_key(KEY.name)
+    LogWriter(storage, new, [KEY.public]).vouched_by(KEY)
+    (path,) = storage.paths(KEYS)
+    data = storage.read(path) or b""
+    storage.write({path: data.replace(b"this key", b"that key")})
+    assert only(verified(storage)).file == path
+
+
 def test_erased_with_a_certificate_only(storage: LocalFolder) -> None:
     records = list(read_file(storage, FIRST))
     records[5:8] = map(record.erase, records[5:8])
@@ -275,22 +311,3 @@ def test_erased_with_a_certificate_only(storage: LocalFolder) -> None:
     rewrite(storage, FIRST, records)
     assert only(verified(storage)).offsets == (5, 5)
     assert len(list(ArchiveReader(storage).records(*ZERO, 0, 1000))) == 300
-
-
-def test_proofs(storage: LocalFolder) -> None:
-    now = checkpoint.parse(storage.read(CHECKPOINT) or b"")
-    for offset in (0, 129, 299):
-        proof = prove_record(storage, THREE, offset)
-        assert check_record(proof, now)
-        assert proof["record_sha256"] == record.digest(run_of(offset, 1)[0]).hex()
-        assert not check_record(proof | {"index": proof["index"] + 1}, now)
-        assert not check_record(proof | {"record_sha256": "00" * 32}, now)
-        assert not check_record(proof, now._replace(root=merkle.EMPTY_ROOT))
-    for size, signed in Log(storage).history().items():
-        proof = prove_consistency(storage, size)
-        assert check_consistency(proof, checkpoint.parse(signed), now)
-        assert not check_consistency(proof, checkpoint.parse(signed)._replace(root=bytes(32)), now)
-    with pytest.raises(NotInLog):
-        prove_record(storage, THREE, 300)
-    with pytest.raises(NotInLog):
-        prove_consistency(storage, 700)

@@ -212,6 +212,12 @@ def test_mlflow_is_the_release_that_the_tests_run_with() -> None:
         assert f"mlflow=={release[1]} " in (ROOT / f"requirements/{lock}.txt").read_text(encoding="utf-8")
 
 
+def test_the_image_has_what_an_archive_in_a_bucket_needs() -> None:
+    release = re.search(r"^s3fs==\S+ ", (ROOT / "requirements/dev.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert release is not None
+    assert release[0] in (ROOT / "requirements/servers.txt").read_text(encoding="utf-8")
+
+
 def test_volumes_and_secrets_that_are_used_are_declared() -> None:
     used = {place.partition(":")[0] for service in SERVICES.values() for place in service.get("volumes", [])}
     assert used == set(COMPOSE["volumes"])

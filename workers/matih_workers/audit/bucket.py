@@ -49,6 +49,45 @@ class Bucket:
             for done in [pool.submit(self._put, path, data) for path, data in files.items()]:
                 done.result()
 
+    def create(self, path: str, data: bytes) -> bool:
+        """Puts the object unless there is one: by `If-None-Match` in S3, elsewhere as well as fsspec can."""
+        try:
+            self._put(path, data, mode="create")
+        except StorageUnavailable as error:
+            if isinstance(error.__cause__, FileExistsError):
+                return False
+            raise
+        return True
+
+    def versions(self) -> dict[str, bytes]:
+        """All objects; in S3 also what was put over or deleted, with its version behind its name."""
+        try:
+            if not hasattr(self._files, "object_version_info"):
+                return {path: self.read(path) or b"" for path in self.paths("")}
+            files = type(self._files)(**{**self._files.storage_options, "version_aware": True})
+            with ThreadPoolExecutor(TOGETHER) as pool:
+                known = self._known_versions(files)
+                return dict(zip(known, pool.map(files.cat_file, known.values()), strict=True))
+        except StorageUnavailable:
+            raise
+        except Exception as error:
+            raise self._unavailable("its versions", error) from error
+
+    def _known_versions(self, files: Any) -> dict[str, str]:
+        """By name where each version is read from."""
+        try:
+            listed = files.object_version_info(f"{self._root}/")
+        except KeyError:  # so it says that there are none
+            return {}
+        bucket, found = self._root.partition("/")[0], {}
+        for one in listed:
+            path, version = f"{bucket}/{one['Key']}", one["VersionId"]
+            if not path.startswith(f"{self._root}/"):  # older releases list what only begins like it
+                continue
+            name = path[len(self._root) + 1 :]
+            found[name if one["IsLatest"] else f"{name} (version {version})"] = f"{path}?versionId={version}"
+        return found
+
     def paths(self, folder: str) -> list[str]:
         """The objects below a folder, sorted."""
         return list(self.sizes(folder))
@@ -89,12 +128,12 @@ class Bucket:
         """Nothing holds a bucket: two archivers are told apart by the checkpoint that each has written last."""
         yield
 
-    def _put(self, path: str, data: bytes) -> None:
+    def _put(self, path: str, data: bytes, **how: str) -> None:
         where = f"{self._root}/{path}"
         try:
             if not self._files.protocol or "s3" not in self._files.protocol:
                 self._files.makedirs(where.rpartition("/")[0], exist_ok=True)
-            self._files.pipe_file(where, data)
+            self._files.pipe_file(where, data, **how)
         except Exception as error:
             raise self._unavailable(path, error) from error
 

@@ -129,9 +129,20 @@ def archived_events(
         for record in source.records(*partition, (after or {}).get(partition, 0), end):
             if not selection.may_hold(record):
                 continue
-            found = _letter(partition, record, reframe) if is_letter else _event(partition, record, reframe)
+            found = archived_event(partition, record, reframe, is_letter=is_letter)
             if selection.wants(found):
                 yield found
+
+
+def archived_event(
+    partition: PartitionId, record: ArchivedRecord, reframe: Reframe = codec.as_single_object, *, is_letter: bool
+) -> ArchivedEvent:
+    """The event in a record of the topic of events, or of that of dead letters.
+
+    Raises:
+        RegistryUnavailable: the schema registry does not answer, and the event's schema is known to it alone.
+    """
+    return _letter(partition, record, reframe) if is_letter else _event(partition, record, reframe)
 
 
 def in_time(events: Iterable[ArchivedEvent]) -> Iterator[ArchivedEvent]:

@@ -8,6 +8,7 @@ import math
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from matih_schemas import codec
+from matih_workers.audit import record as record_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ COLUMNS: Final = {
     "topic_id": "string",
     "partition": "int32",
     "offset": "int64",
+    "record_sha256": "string",
     "received_at": "int64",
     "occurred_at": "int64",
     "event_id": "string",
@@ -43,7 +45,7 @@ def row(one: ArchivedEvent) -> dict[str, Any]:
     """The event as a row: every column is there, None where it says nothing."""
     found: dict[str, Any] = dict.fromkeys(COLUMNS)
     found |= {**one.partition._asdict(), "offset": one.record.offset, "received_at": one.received_at}
-    found["dead_letter"] = one.dead_letter or None
+    found |= {"record_sha256": record_bytes.digest(one.record).hex(), "dead_letter": one.dead_letter or None}
     event = one.event
     if event is None:
         return found | {"unreadable": one.unreadable}
@@ -59,13 +61,18 @@ def row(one: ArchivedEvent) -> dict[str, Any]:
     }
 
 
+def json_row(one: ArchivedEvent) -> dict[str, Any]:
+    """The row as JSON lines have it: its payload is an object."""
+    found = row(one)
+    found["payload"] = json.loads(found["payload"]) if found["payload"] else None
+    return found
+
+
 def write_jsonl(events: Iterable[ArchivedEvent], out: IO[str]) -> int:
     """A line of JSON for each event, its payload an object; returns how many."""
     count = 0
     for one in events:
-        found = row(one)
-        found["payload"] = json.loads(found["payload"]) if found["payload"] else None
-        out.write(json.dumps(found, separators=(",", ":")) + "\n")
+        out.write(json.dumps(json_row(one), separators=(",", ":")) + "\n")
         count += 1
     return count
 

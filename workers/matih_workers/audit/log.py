@@ -3,6 +3,7 @@
 log/checkpoint             the signed checkpoint: what it does not cover does not count
 log/checkpoints/<size>     all checkpoints that ever were
 log/tile/...               C2SP's tiles and bundles of entries
+log/keys/<size>            each new key, in a note that an older one signed: the log has it too
 log/positions              what the entries say in all: only a shortcut
 """
 
@@ -13,10 +14,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from matih_workers.audit import checkpoint as checkpoints
+from matih_workers.audit import keys, notes, tiles
 from matih_workers.audit import state as states
-from matih_workers.audit import tiles
 from matih_workers.audit.checkpoint import Checkpoint
-from matih_workers.audit.errors import Busy, Damaged
+from matih_workers.audit.entries import encode
+from matih_workers.audit.errors import Busy, Damaged, InvalidNote
 from matih_workers.audit.merkle import HASH_BYTES, NodeHash, range_hash
 from matih_workers.audit.state import LogState
 
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT: Final = "log/checkpoint"
 HISTORY: Final = "log/checkpoints"
+KEYS: Final = "log/keys"
 POSITIONS: Final = "log/positions"
 TILES_CACHED: Final = 256
 
@@ -53,6 +56,10 @@ class Log:
             if data is not None:
                 found[int(name)] = data
         return dict(sorted(found.items()))
+
+    def vouchers(self) -> dict[str, bytes]:
+        """The notes by which older keys vouch for newer ones, by path, in their order."""
+        return {path: self._storage.read(path) or b"" for path in self._storage.paths(KEYS)}
 
     def bundle(self, index: int, size: int) -> list[bytes]:
         """The entries of a bundle, as many as a log of `size` has in it.
@@ -190,10 +197,10 @@ class LogWriter:
 
         Raises:
             Busy: somebody else has written a checkpoint meanwhile.
+            InvalidNote: somebody has written what is none.
             StorageUnavailable: nothing counts; this writer is of no use any more.
         """
-        if self._log.checkpoint() != self._written:
-            raise Busy(f"{self._storage}: another archiver has written to it since: one of them has to stop")
+        self._look_at_what_is_there()
         edge, size = self._edge.copy(), self.checkpoint.size
         written = edge.append(tiles.leaf_hashes(entries)) | self._bundles(entries)
         self._storage.write({f"log/{path}": data for path, data in written.items()})
@@ -206,6 +213,22 @@ class LogWriter:
         self._after(size, signed)
         return signed
 
+    def _look_at_what_is_there(self) -> None:
+        """Takes over what witnesses have signed since; whoever finds another checkpoint than its own stops."""
+        found = self._log.checkpoint()
+        if found == self._written:
+            return
+        if None in (found, self._written) or _text(found) != _text(self._written):
+            raise Busy(f"{self._storage}: another archiver has written to it since: one of them has to stop")
+        self._note_history(found or b"")
+
+    def vouched_by(self, old: SigningKey) -> bytes:
+        """Commits the statement by which the old key vouches for the one that signs here, as `commit` does."""
+        said = keys.rotation(old, self._key.public)
+        # Beside the log too, and first: who verifies its newest part only finds it without reading all that was before.
+        self._storage.write({f"{KEYS}/{self.checkpoint.size:020}": keys.note_of(said) or b""})
+        return self.commit([encode(said)])
+
     def _after(self, size: int, signed: bytes) -> None:
         """What follows from the checkpoint, and is made good at the next start if we are killed before it."""
         self._note_history(signed)
@@ -213,9 +236,20 @@ class LogWriter:
         self._remove_partial(size)
 
     def _note_history(self, signed: bytes) -> None:
+        """Keeps the checkpoint among those that ever were, with the signatures of all that have signed it."""
         path = f"{HISTORY}/{self.checkpoint.size:020}"
-        if self._storage.read(path) is None:
+        kept = self._storage.read(path)
+        if kept == signed:
+            return
+        if kept is None:
             self._storage.write({path: signed})
+            return
+        try:
+            whole = notes.merged(kept, signed)
+        except InvalidNote:  # it is left for `matih audit verify` to tell
+            return
+        if whole != kept:
+            self._storage.write({path: whole})
 
     def _bundles(self, entries: Sequence[bytes]) -> dict[str, bytes]:
         first = self.checkpoint.size // tiles.WIDTH
@@ -238,3 +272,8 @@ class LogWriter:
         for path in full:
             for partial in self._storage.paths(f"log/{tiles.partial_folder(path)}"):
                 self._storage.delete(partial)
+
+
+def _text(signed: bytes | None) -> str:
+    """What a checkpoint says, whoever has signed it."""
+    return notes.parse_note(signed or b"")[0]

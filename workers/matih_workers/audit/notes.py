@@ -163,6 +163,19 @@ def parse_note(data: bytes) -> tuple[str, list[tuple[str, bytes]]]:
     return text + "\n", signatures
 
 
+def merged(one: bytes, other: bytes) -> bytes:
+    """The note with the signatures of both, those of `one` first.
+
+    Raises:
+        InvalidNote: one is no note, or their texts differ.
+    """
+    (text, kept), (another, more) = parse_note(one), parse_note(other)
+    if text != another:
+        raise InvalidNote("these are notes of different texts")
+    lines = [f"\u2014 {name} {_base64(blob)}\n" for name, blob in dict.fromkeys([*kept, *more])]
+    return f"{text}\n{''.join(lines)}".encode()
+
+
 def _parts(text: str, form: str) -> tuple[str, bytes, bytes]:
     name, _, rest = text.partition("+")
     told, _, encoded = rest.partition("+")

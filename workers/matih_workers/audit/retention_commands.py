@@ -67,7 +67,9 @@ def hold(
     if run is None and tenant is None:
         raise WrongUse("hold: say whose records (--run, --tenant)")
     whose, why = None if tenant is None else _tenant(tenant), reason_for("audit hold", reason)
-    one = policies.Hold(os.urandom(4).hex(), whose, None if run is None else _run(run), why, user_name(), now_ms())
+    one = policies.Hold(
+        os.urandom(4).hex(), whose, None if run is None else run_id("hold", run), why, user_name(), now_ms()
+    )
     with written(archive) as (_, writer):
         _record_hold("audit.hold", one, why, unrecorded=unrecorded)
         writer.commit([encode(policies.hold(one))])
@@ -144,6 +146,17 @@ def in_force(storage: Storage, size: int) -> Policies:
     return policies.policies_of(Log(storage).entries(0, size))
 
 
+def run_id(command: str, given: str) -> str:
+    """A run's id as a command was given it.
+
+    Raises:
+        WrongUse: it can't be one.
+    """
+    if not _RUN_ID.fullmatch(given):
+        raise WrongUse(f"{command}: {given!r} is no run's id: it has 32 hex characters, as `matih audit show` takes it")
+    return given
+
+
 def _record(
     action: str, target: str, reason: str, tenants: Iterable[str], details: dict[str, str], *, unrecorded: bool
 ) -> None:
@@ -163,9 +176,3 @@ def _tenant(given: str) -> str:
         return check_tenant(given)
     except InvalidName as error:
         raise WrongUse(str(error)) from error
-
-
-def _run(given: str) -> str:
-    if not _RUN_ID.fullmatch(given):
-        raise WrongUse(f"hold: {given!r} is no run's id: it has 32 hex characters, as `matih audit show` takes it")
-    return given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -21,6 +22,8 @@ ARCHIVER: Final = "archiver"
 COMPACTION: Final = "compaction"
 """Who puts files together must not do so while payloads are taken out of them."""
 TEMPORARY: Final = ".tmp"
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+"""So say file systems without hard links, such as buckets that are mounted."""
 
 
 class Storage(Protocol):
@@ -34,6 +37,12 @@ class Storage(Protocol):
 
     def write(self, files: Mapping[str, bytes]) -> None:
         """Puts the files there, each whole or not at all, and lasting when this returns. One that is there goes."""
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Puts the file there, as `write` does, unless there is one; whether it did. Of two who try only one does."""
+
+    def versions(self) -> dict[str, bytes]:
+        """All files, and what was written over or deleted as far as it is kept: the content by a name for each."""
 
     def paths(self, folder: str) -> list[str]:
         """The files in a folder and in those below it, sorted, but for temporary ones that a killed writer left."""
@@ -82,6 +91,23 @@ class LocalFolder:
         with ThreadPoolExecutor(TOGETHER) as pool:
             for done in [pool.submit(self._write, path, data) for path, data in files.items()]:
                 done.result()
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Gives a file that is whole and synced its name, which the kernel refuses where there is one."""
+        target = self._root / path
+        temporary = target.with_name(f"{target.name}-{os.getpid()}{TEMPORARY}")
+        try:
+            _write_synced(temporary, data)
+            created = _named(temporary, target)
+            _sync_folder(target.parent)
+        except OSError as error:
+            raise self._unavailable(path, error) from error
+        return created
+
+    def versions(self) -> dict[str, bytes]:
+        """All files; nothing is kept of what was there before."""
+        found = {path: self.read(path) for path in self.paths("")}
+        return {path: data for path, data in found.items() if data is not None}
 
     def paths(self, folder: str) -> list[str]:
         """The files in a folder and in those below it, sorted."""
@@ -140,11 +166,7 @@ class LocalFolder:
         target = self._root / path
         temporary = target.with_name(f"{target.name}{TEMPORARY}")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_synced(temporary, data)
             temporary.replace(target)
             _sync_folder(target.parent)
         except OSError as error:
@@ -158,6 +180,31 @@ class LocalFolder:
         return StorageUnavailable(
             f"archive {self._root}: {path}: {error.strerror or error}: is there space, and may we?"
         )
+
+
+def _named(temporary: Path, target: Path) -> bool:
+    """Lets the file be the target, unless there is one."""
+    try:
+        target.hardlink_to(temporary)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if target.exists():
+            return False
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _write_synced(file: Path, data: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as opened:
+        opened.write(data)
+        opened.flush()
+        os.fsync(opened.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -16,16 +16,16 @@ from matih_kafka.recording import Reason, Unrecorded, reason_for, record_if_ther
 from matih_schemas.admin_details import RUNS, listed
 from matih_schemas.clock import now_ms
 from matih_schemas.errors import MatihError
-from matih_workers.audit import compaction, erasing, keys, notes
-from matih_workers.audit.entries import encode
+from matih_workers.audit import compaction, erasing, notes
 from matih_workers.audit.errors import InvalidKey
 from matih_workers.audit.log import LogWriter
 from matih_workers.audit.options import Archive, settings_for, written
-from matih_workers.audit.retention_commands import in_force
+from matih_workers.audit.retention_commands import in_force, run_id
 from matih_workers.audit.storage import COMPACTION, open_storage
 
 if TYPE_CHECKING:
     from matih_kafka.admin_actions import Deed
+    from matih_workers.audit.notes import PublicKey
 
 
 def compact(
@@ -60,9 +60,9 @@ def erase(
     """Take the payload out of records for good, with a certificate in the log. Kafka and MLflow keep theirs."""
     if run is None and tenant is None:
         raise WrongUse("erase: say whose records (--run, --tenant)")
-    why = reason_for("audit erase", reason)
+    whose, why = None if run is None else run_id("erase", run), reason_for("audit erase", reason)
     with written(archive) as (storage, writer):
-        choice = erasing.of_subject(erasing.Subject(run, tenant), why)
+        choice = erasing.of_subject(erasing.Subject(whose, tenant), why)
         plan = erasing.planned(storage, writer, in_force(storage, writer.checkpoint.size), choice)
         if yes and plan.held:
             raise CommandFailed(f"nothing was erased: {_held(plan)}: `matih audit release` first, if that may be")
@@ -84,9 +84,12 @@ def rotate(
         Path, typer.Option(help="The file with the new key, by `matih audit keygen` with the same name.")
     ],
     archive: Archive = None,
+    reason: Reason = None,
+    unrecorded: Unrecorded = False,
     json: JsonOption = False,
 ) -> None:
     """Let a new key sign from now on: the old one vouches for it in the log. Then give the archiver the new one."""
+    why = reason_for("audit rotate", reason)
     try:
         settings = settings_for(archive)
         old, new = settings.signing_key(), notes.signing_key(secret_in(new_key))
@@ -95,13 +98,14 @@ def rotate(
         storage = open_storage(settings.audit_archive)
         with storage.lock():
             writer = LogWriter(storage, new, [old.public, *settings.accepted_keys()])
-            writer.commit([encode(keys.rotation(old, new.public))])
+            record_if_there_is_kafka(_deed_of_rotation(old.public, new.public, why), unrecorded=unrecorded)
+            writer.vouched_by(old)
     except (InvalidSettings, InvalidKey) as error:
         raise WrongUse(str(error)) from error
     except MatihError as error:
         raise CommandFailed(str(error)) from error
     if json:
-        print_json({"public_key": str(new.public), "vouched_for_by": str(old.public)})
+        print_json({"public_key": str(new.public), "vouched_for_by": str(old.public), "reason": why})
         return
     console.print(str(new.public), soft_wrap=True, markup=False)
     note(f"from now on it signs: set MATIH_AUDIT_KEY_FILE={new_key}; who has the old public key needs no other")
@@ -117,3 +121,9 @@ def _deed(plan: erasing.Plan, run: str | None, tenant: str | None, why: str) -> 
     subject = " of ".join(filter(None, (run and f"run {run}", tenant and f"tenant {tenant}")))
     details = {"records": str(plan.records)} | listed(RUNS, [] if run is None else [run])
     return Deed("audit.erase", subject, why, frozenset(plan.tenants), details)
+
+
+def _deed_of_rotation(old: PublicKey, new: PublicKey, why: str) -> Deed:
+    from matih_kafka.admin_actions import Deed
+
+    return Deed("audit.rotate", f"log {old.name}", why, details={"old_key": str(old), "new_key": str(new)})

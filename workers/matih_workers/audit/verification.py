@@ -19,11 +19,11 @@ from matih_workers.audit.entries import RECORD, RECORD_TAIL_BYTES, GapEntry, Rec
 from matih_workers.audit.erasure import Erasures
 from matih_workers.audit.errors import Damaged, InvalidNote
 from matih_workers.audit.findings import Report
-from matih_workers.audit.keys import endorsed
 from matih_workers.audit.log import CHECKPOINT, POSITIONS, Log
 from matih_workers.audit.merkle import range_hash
 from matih_workers.audit.partition import RECORDS
 from matih_workers.audit.record import DIGEST_BYTES
+from matih_workers.audit.signers import Signers
 from matih_workers.audit.state import cached
 
 if TYPE_CHECKING:
@@ -219,24 +219,26 @@ class Verification:
 
     def _check_signatures(self, signed: bytes, checkpoint: Checkpoint) -> None:
         """Whose checkpoint it is, and whether the log goes on from all the others."""
-        keys = endorsed(self._keys, self._statements)
+        signers = Signers(self._log, self._keys, self._statements, self._since)
         try:
-            _, key = checkpoints.open_checkpoint(signed, keys)
+            _, key = signers.open(signed)
             self.report.signed_by = str(key)
-        except InvalidNote as error:
+        except (InvalidNote, Damaged) as error:
             self.report.add("signature", CHECKPOINT, str(error))
         # One after the other they ask for the same nodes again and again.
         self._nodes = lru_cache(NODES_CACHED)(self._log.nodes(checkpoint.size))
         history = {f"log/checkpoints/{size:020}": data for size, data in self._history.items()}
         for where, data in (history | dict(self._earlier)).items():
-            self._check_earlier(where, data, keys, checkpoint)
+            self._check_earlier(where, data, signers, checkpoint)
+        for where, why in signers.strangers().items():
+            self.report.add("signature", where, why)
         if self._since and self._since not in self._consistent:
             detail = f"no checkpoint of {self._since} entries is there: what came before it is not vouched for"
             self.report.add("history", CHECKPOINT, detail)
 
-    def _check_earlier(self, where: str, data: bytes, keys: Sequence[PublicKey], checkpoint: Checkpoint) -> None:
+    def _check_earlier(self, where: str, data: bytes, signers: Signers, checkpoint: Checkpoint) -> None:
         try:
-            earlier, _ = checkpoints.open_checkpoint(data, keys)
+            earlier, _ = signers.open(data)
             if earlier.origin != checkpoint.origin:
                 self.report.add("history", where, f"it is of the log {earlier.origin}, not of {checkpoint.origin}")
             elif earlier.size > checkpoint.size:

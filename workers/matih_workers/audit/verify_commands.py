@@ -13,7 +13,7 @@ from matih_console.errors import CommandFailed, WrongUse
 from matih_console.output import JsonOption, console, note, print_json
 from matih_workers.audit import checkpoint as checkpoints
 from matih_workers.audit import notes
-from matih_workers.audit.errors import InvalidKey, InvalidNote
+from matih_workers.audit.errors import InvalidKey, InvalidNote, StorageUnavailable
 from matih_workers.audit.events import dead_letter_topics
 from matih_workers.audit.options import Archive, opened
 from matih_workers.audit.proving import prove_consistency, prove_record
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matih_workers.audit.notes import PublicKey
     from matih_workers.audit.partition import PartitionId
     from matih_workers.audit.settings import AuditSettings
+    from matih_workers.audit.storage import Storage
 
 SHOWN: Final = 100
 """Findings that are printed for people."""
@@ -98,11 +99,8 @@ def public_keys(settings: AuditSettings, given: list[str] | None) -> list[Public
         WrongUse: there is none, or one is none.
         InvalidSettings: a variable holds none.
     """
-    try:
-        if given:
-            return [notes.public_key(_file_or_text(text)) for text in given]
-    except InvalidKey as error:
-        raise WrongUse(f"--public-key: {error}") from error
+    if given:
+        return [_public_key(text) for text in given]
     keys = list(settings.accepted_keys())
     if settings.audit_key_file is not None or settings.audit_key.get_secret_value():
         keys.append(settings.signing_key().public)
@@ -159,15 +157,22 @@ def print_report(report: Report) -> None:
 
 
 def _earlier(places: list[str]) -> dict[str, bytes]:
-    found = {}
+    """The checkpoints in each place, in all versions that it keeps: what somebody put over one counts as little."""
+    found: dict[str, bytes] = {}
     for place in places:
-        storage = open_storage(place)
-        paths = storage.paths("")
-        for path in paths:
-            found[f"{place}/{path}"] = storage.read(path) or b""
-        if not paths:
+        kept = _versions(open_storage(place))
+        found |= {f"{place}/{path}" if path else place: data for path, data in kept.items()}
+        if not kept:
             found[place] = _read(place)
     return found
+
+
+def _versions(storage: Storage) -> dict[str, bytes]:
+    try:
+        return storage.versions()
+    except StorageUnavailable as error:
+        note(f"{error} Only what stands there now is looked at, not what was there before")
+        return {path: storage.read(path) or b"" for path in storage.paths("")}
 
 
 def _since(text: str | None) -> tuple[int, dict[str, bytes]]:
@@ -191,10 +196,18 @@ def _read(path: str) -> bytes:
         raise WrongUse(f"checkpoint {path}: {error.strerror}: name a file, or a folder with some in it") from error
 
 
-def _file_or_text(text: str) -> str:
-
-    path = Path(text)
-    return path.read_text(encoding="utf-8") if len(text) < 1000 and path.is_file() else text
+def _public_key(text: str) -> PublicKey:
+    """The key in a file, or the one that is written out."""
+    written_out = text.count("+") > 1 and not Path(text).is_file()
+    try:
+        return notes.public_key(text if written_out else Path(text).read_text(encoding="utf-8"))
+    except InvalidKey as error:
+        raise WrongUse(f"--public-key{'' if written_out else f' {text}'}: {error}") from error
+    except OSError as error:
+        why = f"{error.strerror}: name a file with the key, or write it out, name+hash+base64"
+        raise WrongUse(f"--public-key {text}: {why}") from error
+    except UnicodeDecodeError as error:
+        raise WrongUse(f"--public-key {text}: it is no text") from error
 
 
 def _place(text: str) -> tuple[int, int]:

@@ -89,7 +89,7 @@ def replay(
     if missing:
         access = _access(archive)
         asked = deed("missing", selection, access.settings, why, archive=archive, give_up=give_up)
-        return _mend(access, rate, _recorded(asked) if yes else None, give_up=give_up, json=json)
+        return _mend(access, rate, _recorded(asked) if yes else None, archive, give_up=give_up, json=json)
     ends: Ends
     if offline:
         archive = _place(archive)
@@ -103,7 +103,7 @@ def replay(
     order = Order("full" if full else "fill", selection, name, restart, rate)
     asked = deed(order.mode, selection, ends.settings, why, archive=archive, offline=offline)
     recorded = _recorded(asked, offline=offline, unrecorded=unrecorded) if yes else None
-    return _replay(ends, order, against if yes else None, recorded, json=json)
+    return _replay(ends, order, against if yes else None, recorded, archive, json=json)
 
 
 def _recorded(asked: Deed, *, offline: bool = False, unrecorded: bool = False) -> Recorded:
@@ -115,13 +115,16 @@ def _recorded(asked: Deed, *, offline: bool = False, unrecorded: bool = False) -
     return lambda: record(kafka_settings(), asked)
 
 
-def _replay(access: Ends, order: Order, against: str | None, recorded: Recorded | None, *, json: bool) -> int:
+def _replay(
+    access: Ends, order: Order, against: str | None, recorded: Recorded | None, archive: str | None, *, json: bool
+) -> int:
     """Does it if that is to be recorded, else tells what would be done; then compares with what there is to compare."""
     from matih_workers.replay.session import Session
 
     session = Session(access)
     with _bar(json) as begin:
         report = _finish(session.survey(order, begin) if recorded is None else session.run(order, begin, recorded))
+    report["archive"] = archive
     if against:
         report["verify"] = _finish(_verify(access, against))
     _print(report, printing.replay, json=json)
@@ -134,14 +137,16 @@ def _compare(access: Ends, against: str, *, json: bool) -> int:
     return 1 if report["differences"] else 0
 
 
-def _mend(access: Access, rate: float | None, recorded: Recorded | None, *, give_up: bool, json: bool) -> int:
+def _mend(
+    access: Access, rate: float | None, recorded: Recorded | None, archive: str | None, *, give_up: bool, json: bool
+) -> int:
     """Brings what is missing if that is to be recorded, else says what is."""
     from matih_workers.replay.restoring import Restoring
 
     restoring = Restoring(access)
     with _bar(json) as begin:
         work = restoring.missing() if recorded is None else restoring.mend(rate, begin, recorded, give_up=give_up)
-        report = _finish(work)
+        report = {**_finish(work), "archive": archive}
     _print(report, printing.mending, json=json)
     return 1 if report.get("left") or report.get("former_left") else 0
 

@@ -17,7 +17,8 @@ def replay(report: dict[str, Any]) -> None:
         _say(f"{report['events']} events with {report['metrics']} metrics were replayed ({report['mode']})")
         _refused(report)
     for partition, offsets in report["gone"].items():
-        _say(f"partition {partition}: the events {offsets} are gone from {report['topic']}: retention took them")
+        told = f"partition {partition}: the events {offsets} are gone from {report['topic']}: retention took them"
+        _say(f"{told}{_where_else(report)}")
     if "verify" in report:
         verification(report["verify"])
 
@@ -30,7 +31,8 @@ def mending(report: dict[str, Any]) -> None:
     for partition, offsets in report["partitions"].items():
         _say(f"{report['topic']}/{partition}: the events {offsets} are missing, and can be brought")
     for partition, offsets in report["lost"].items():
-        _say(f"{report['topic']}/{partition}: the events {offsets} are missing, and nowhere any more")
+        told = f"{report['topic']}/{partition}: the events {offsets} are missing, and Kafka has them no more"
+        _say(f"{told}{_where_else(report)}")
     for partition, former in report["former_topics"].items():
         _say(
             f"{report['topic']}/{partition}: the topic was made anew; of the former one ({former['topic_id']}) the "
@@ -71,6 +73,13 @@ def _survey(report: dict[str, Any]) -> None:
     if report["resumed"]:
         _say("that is what an interrupted replay has left; --restart begins anew")
     _say("nothing was done: add --yes and --reason TEXT")
+
+
+def _where_else(report: dict[str, Any]) -> str:
+    """What may still have them."""
+    if report.get("archive"):
+        return f", and the archive {report['archive']} does not have them"
+    return ": if there is an archive, add --archive ARCHIVE (`matih audit archive` keeps it)"
 
 
 def _refused(report: dict[str, Any]) -> None:
