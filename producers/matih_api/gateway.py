@@ -31,7 +31,7 @@ ERRORS_MAX: Final = 20
 
 @dataclass
 class Volume:
-    """What one tenant sends: events, and their bytes before compression."""
+    """What one tenant sends: events, and the bytes of their records' keys and values before compression."""
 
     events: int = 0
     bytes: int = 0
@@ -45,23 +45,13 @@ class Batch:
     volumes: dict[str, Volume] = field(default_factory=dict)
 
 
-def accept(
-    body: bytes,
-    principal: Principal,
-    more: Sequence[tuple[str, bytes]] = (),
-    max_event_bytes: int = EVENT_MAX_BYTES,
-    record_of: RecordOf = SINGLE_OBJECT.record,
-) -> Batch:
-    """All events of a body, ready to be published; or none of them.
-
-    The same body gives the same records, so that whoever heard no answer may send it again.
+def checked(body: bytes, principal: Principal, max_event_bytes: int = EVENT_MAX_BYTES) -> list[TrackingEvent]:
+    """All events of a body, in their order, if the principal may send them; else none of them.
 
     Args:
         body: events as `matih_schemas.event_batch` packs them.
-        principal: who sends them; stands in each as `actor`, whatever stood there.
-        more: further headers of each record.
+        principal: who sends them.
         max_event_bytes: of one event.
-        record_of: makes a record of an event and further headers, framed as the topic is.
 
     Raises:
         Problem: 422, some can't be read; 413, one is too large; 403, one is of a tenant that the principal may
@@ -69,25 +59,45 @@ def accept(
     """
     _may_write_at_all(principal)
     events = _decoded(body, max_event_bytes)
-    _check_rights([event for event, _ in events], principal)
+    _check_rights(events, principal)
+    return events
+
+
+def stamped(
+    events: Sequence[TrackingEvent],
+    actor: str,
+    more: Sequence[Header] = (),
+    record_of: RecordOf = SINGLE_OBJECT.record,
+) -> Batch:
+    """The records of events that were checked, ready to be published.
+
+    The same events give the same records, so that whoever heard no answer may send them again.
+
+    Args:
+        events: of one body.
+        actor: who sends them; stands in each as `actor`, whatever stood there.
+        more: further headers of each record.
+        record_of: makes a record of an event and further headers, framed as the topic is.
+    """
     batch = Batch()
-    for event, size in events:
+    for event in events:
+        record = record_of(*_stamped(event, actor, more))
         volume = batch.volumes.setdefault(event.tenant_id, Volume())
         volume.events += 1
-        volume.bytes += size
-        batch.records.append(record_of(*_stamped(event, principal.actor, more)))
+        volume.bytes += len(record)
+        batch.records.append(record)
     return batch
 
 
-def _decoded(body: bytes, max_event_bytes: int) -> list[tuple[TrackingEvent, int]]:
-    events: list[tuple[TrackingEvent, int]] = []
+def _decoded(body: bytes, max_event_bytes: int) -> list[TrackingEvent]:
+    events: list[TrackingEvent] = []
     errors: list[FieldError] = []
     try:
         for index, value in enumerate(unpack(body)):
             if len(value) > max_event_bytes:
                 raise _too_large(index, len(value), max_event_bytes)
             try:
-                events.append((_decode(value), len(value)))
+                events.append(_decode(value))
             except InvalidEvent as error:
                 errors.append(_at(index, str(error)))
             if len(errors) == ERRORS_MAX:

@@ -20,6 +20,7 @@ from fastapi.responses import JSONResponse
 
 from matih_api.admission import Admission
 from matih_api.auth.principal import ANYBODY, Principal, Role
+from matih_api.guard.metrics import Metrics
 from matih_api.problems import MEDIA_TYPE, Problem, unauthorized
 from matih_api.publishing import EventPublisher
 from matih_api.routes.events import router
@@ -55,11 +56,14 @@ def app(
     authenticate: Callable[[str | None], Principal] = open_mode,
     admission: Admission | None = None,
     patience: float = 2.0,
+    metrics: Metrics | None = None,
 ) -> FastAPI:
     @asynccontextmanager
     async def lifespan(found: FastAPI) -> AsyncIterator[None]:
         events = EventPublisher(make_publisher(), patience)
-        found.state.services = SimpleNamespace(events=events, admission=admission or Admission())
+        found.state.services = SimpleNamespace(
+            events=events, admission=admission or Admission(), metrics=metrics or Metrics(), topic="events"
+        )
         await events.start()
         yield
         await events.close()
@@ -77,7 +81,8 @@ def app(
     @found.middleware("http")
     async def who_asks(request: Request, call_next):  # type: ignore[no-untyped-def]
         try:
-            request.state.principal = authenticate(request.headers.get("authorization"))
+            principal = authenticate(request.headers.get("authorization"))
+            request.state.principal, request.state.actor = principal, principal.actor
         except Problem as problem:
             return await answer(request, problem)
         return await call_next(request)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 
-from matih_api.admission import Admission
 from matih_api.decompression import decompressed, too_large
-from matih_api.gateway import accept
+from matih_api.gateway import checked, stamped
+from matih_api.guard.traces import publishing, trace_headers
 from matih_api.problems import MEDIA_TYPE, Problem, bad_request
 from matih_schemas.event_batch import BATCH_MAX_BYTES, CONTENT_TYPE, PATH
+
+if TYPE_CHECKING:
+    from matih_api.services import Services
+    from matih_schemas.events import TrackingEvent
 
 router = APIRouter(tags=["events"])
 
@@ -60,24 +64,34 @@ async def send_events(
 
     All or nothing but for 503: then some may be on Kafka. The same batch again does no harm: the events have ids.
     """
-    services = request.app.state.services
-    admission: Admission = services.admission
+    services: Services = request.app.state.services
+    admission = services.admission
     _check_content_type(request)
     with admission.room(_claimed_size(request)) as room:
         body = await _read(request)
         plain = await asyncio.to_thread(decompressed, body, content_encoding, BATCH_MAX_BYTES)
         room.resize(len(plain))
-        principal = request.state.principal
-        batch = await asyncio.to_thread(
-            accept,
-            plain,
-            principal,
-            max_event_bytes=admission.max_event_bytes,
-            record_of=services.events.record,
-        )
-        admission.admit(batch)
+        events = await asyncio.to_thread(checked, plain, request.state.principal, admission.max_event_bytes)
+        _tell_tenant(request, events)
+        await _publish(services, events, request.state.principal.actor)
+    return Accepted(accepted=len(events))
+
+
+async def _publish(services: Services, events: list[TrackingEvent], actor: str) -> None:
+    """Publishes, counted and traced as `Writes.publish` does it."""
+    with publishing(services.topic, len(events)), services.metrics.publishing():
+        batch = await asyncio.to_thread(stamped, events, actor, trace_headers(), services.events.record)
+        services.admission.admit(batch)
         await services.events.publish(batch.records)
-    return Accepted(accepted=len(batch.records))
+    for tenant, volume in batch.volumes.items():
+        services.metrics.published(tenant, volume.events, volume.bytes)
+
+
+def _tell_tenant(request: Request, events: list[TrackingEvent]) -> None:
+    """For the log and the counters: a request of several tenants is none's."""
+    tenants = {event.tenant_id for event in events} or request.state.principal.grants.keys()
+    if len(tenants) == 1:
+        request.state.tenant = next(iter(tenants))
 
 
 def _check_content_type(request: Request) -> None:
