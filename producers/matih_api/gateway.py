@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from matih_api.auth.principal import Role
+from matih_api.locations import shipped_problem
 from matih_api.problems import FieldError, Problem, forbidden, invalid
 from matih_kafka.framing import SINGLE_OBJECT
 from matih_schemas import codec
@@ -45,21 +46,26 @@ class Batch:
     volumes: dict[str, Volume] = field(default_factory=dict)
 
 
-def checked(body: bytes, principal: Principal, max_event_bytes: int = EVENT_MAX_BYTES) -> list[TrackingEvent]:
+def checked(
+    body: bytes, principal: Principal, max_event_bytes: int = EVENT_MAX_BYTES, *, local: bool = False
+) -> list[TrackingEvent]:
     """All events of a body, in their order, if the principal may send them; else none of them.
 
     Args:
         body: events as `matih_schemas.event_batch` packs them.
         principal: who sends them.
         max_event_bytes: of one event.
+        local: artifact locations may be on the server's own disk.
 
     Raises:
-        Problem: 422, some can't be read; 413, one is too large; 403, one is of a tenant that the principal may
-            not write. `errors` name the events by their place, from 0.
+        Problem: 422, some can't be read, or name an artifact location that nobody may name here; 413, one is too
+            large; 403, one is of a tenant that the principal may not write. `errors` name the events by their
+            place, from 0.
     """
     _may_write_at_all(principal)
     events = _decoded(body, max_event_bytes)
     _check_rights(events, principal)
+    _check_locations(events, local=local)
     return events
 
 
@@ -134,6 +140,17 @@ def _check_rights(events: Sequence[TrackingEvent], principal: Principal) -> None
             f"event {index} {why}; nothing of the batch was published",
             errors=[_at(index, why) for index, why in refused[:ERRORS_MAX]],
         )
+
+
+def _check_locations(events: Sequence[TrackingEvent], *, local: bool) -> None:
+    errors = []
+    for index, event in enumerate(events):
+        location = getattr(event.payload, "artifact_location", None)
+        if location is not None and (why := shipped_problem(location, local=local)) is not None:
+            errors.append(_at(index, f"its artifact location {why}"))
+    if errors:
+        told = f"event {errors[0].loc[-1]} can't be taken: {errors[0].msg}; nothing of the batch was published"
+        raise invalid(told, *errors[:ERRORS_MAX])
 
 
 def _refusal(event: TrackingEvent, principal: Principal) -> str | None:

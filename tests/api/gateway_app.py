@@ -24,6 +24,7 @@ from matih_api.guard.metrics import Metrics
 from matih_api.problems import MEDIA_TYPE, Problem, unauthorized
 from matih_api.publishing import EventPublisher
 from matih_api.routes.events import router
+from matih_api.settings import ApiSettings
 from matih_kafka.idempotent import KafkaPublisher
 from matih_kafka.settings import kafka_settings
 from matih_schemas.topics import catalogue
@@ -62,7 +63,11 @@ def app(
     async def lifespan(found: FastAPI) -> AsyncIterator[None]:
         events = EventPublisher(make_publisher(), patience)
         found.state.services = SimpleNamespace(
-            events=events, admission=admission or Admission(), metrics=metrics or Metrics(), topic="events"
+            settings=ApiSettings(),
+            events=events,
+            admission=admission or Admission(),
+            metrics=metrics or Metrics(),
+            topic="events",
         )
         await events.start()
         yield

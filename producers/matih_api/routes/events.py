@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from matih_api.decompression import decompressed, too_large
 from matih_api.gateway import checked, stamped
 from matih_api.guard.traces import publishing, trace_headers
+from matih_api.locations import may_name_local
 from matih_api.problems import MEDIA_TYPE, Problem, bad_request
 from matih_schemas.event_batch import BATCH_MAX_BYTES, CONTENT_TYPE, PATH
 
@@ -30,7 +31,8 @@ _PROBLEMS: Final = {
     408: "The body did not arrive in time.",
     413: "The body, or one event, is too large. Nothing was published.",
     415: "Another Content-Type or Content-Encoding.",
-    422: "Bytes that are no event, or an event of a newer schema. `errors` name the events. Nothing was published.",
+    422: "Bytes that are no event, an event of a newer schema, or an artifact location that nobody may name here. "
+    "`errors` name the events. Nothing was published.",
     429: "A quota is used up, or too much is under way. Try again after `Retry-After`.",
     503: "Kafka takes nothing now. Try again, with the same body, after `Retry-After`.",
 }
@@ -71,9 +73,11 @@ async def send_events(
         body = await _read(request)
         plain = await asyncio.to_thread(decompressed, body, content_encoding, BATCH_MAX_BYTES)
         room.resize(len(plain))
-        events = await asyncio.to_thread(checked, plain, request.state.principal, admission.max_event_bytes)
+        principal = request.state.principal
+        local = may_name_local(principal, services.settings)
+        events = await asyncio.to_thread(checked, plain, principal, admission.max_event_bytes, local=local)
         _tell_tenant(request, events)
-        await _publish(services, events, request.state.principal.actor)
+        await _publish(services, events, principal.actor)
     return Accepted(accepted=len(events))
 
 
