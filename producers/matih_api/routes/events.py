@@ -14,7 +14,9 @@ from matih_api.gateway import checked, stamped
 from matih_api.guard.traces import publishing, trace_headers
 from matih_api.locations import may_name_local
 from matih_api.problems import MEDIA_TYPE, Problem, bad_request
-from matih_schemas.event_batch import BATCH_MAX_BYTES, CONTENT_TYPE, PATH
+from matih_schemas import codec
+from matih_schemas.event_batch import BATCH_MAX_BYTES, CONTENT_TYPE, PATH, pack
+from matih_schemas.examples import record
 
 if TYPE_CHECKING:
     from matih_api.services import Services
@@ -40,11 +42,18 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"description": text, "content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}
     for status, text in _PROBLEMS.items()
 }
+_EXAMPLES: Final = {
+    "nothing": {"summary": "No event: asks whether the credential may write and Kafka is there.", "value": ""},
+    "run": {
+        "summary": "One event, a RunCreated. Each character stands for one byte (ISO 8859-1).",
+        "value": pack([codec.encode(codec.from_record(record("RunCreated")))]).decode("latin-1"),
+    },
+}
 _BODY: Final = {
     "requestBody": {
         "required": True,
         "description": "Each event in Avro's single-object encoding, preceded by its length (4 bytes, big endian).",
-        "content": {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        "content": {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}, "examples": _EXAMPLES}},
     }
 }
 
