@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
 
 from matih_api.admission import Admission
 from matih_api.auth.principal import ANYBODY, Principal, Role
+from matih_api.errors import add_handlers, answer
 from matih_api.guard.metrics import Metrics
-from matih_api.problems import MEDIA_TYPE, Problem, unauthorized
+from matih_api.problems import Problem, unauthorized
 from matih_api.publishing import EventPublisher
 from matih_api.routes.events import router
 from matih_api.settings import ApiSettings
@@ -76,12 +76,7 @@ def app(
     found = FastAPI(lifespan=lifespan)
     found.include_router(router)
 
-    async def answer(request: Request, problem: Exception) -> JSONResponse:
-        assert isinstance(problem, Problem)
-        body = problem.body(request.url.path, "0")
-        return JSONResponse(body, problem.status, problem.headers, MEDIA_TYPE)
-
-    found.add_exception_handler(Problem, answer)
+    add_handlers(found)
 
     @found.middleware("http")
     async def who_asks(request: Request, call_next):  # type: ignore[no-untyped-def]
@@ -89,7 +84,7 @@ def app(
             principal = authenticate(request.headers.get("authorization"))
             request.state.principal, request.state.actor = principal, principal.actor
         except Problem as problem:
-            return await answer(request, problem)
+            return answer(request, problem)
         return await call_next(request)
 
     return found

@@ -111,6 +111,7 @@ def test_an_outage_of_kafka_is_a_failure_and_nothing_counts_as_published(gateway
     assert gateway.post(body_of("acme"), up=False).status_code == 503
     counted = gateway.counted()
     assert counted["matih_api_publish_failures_total",] == 1
+    assert counted["matih_api_problems_total", "event-log-unavailable"] == 1  # the alert's
     assert ("matih_api_tenant_events_total", "acme") not in counted
     assert counted["matih_api_publish_seconds_count",] == 0
 
