@@ -19,6 +19,8 @@ from matih_schemas.event_batch import BATCH_MAX_BYTES, CONTENT_TYPE, PATH, pack
 from matih_schemas.examples import record
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from matih_api.services import Services
     from matih_schemas.events import TrackingEvent
 
@@ -76,16 +78,16 @@ async def send_events(
     All or nothing but for 503: then some may be on Kafka. The same batch again does no harm: the events have ids.
     """
     services: Services = request.app.state.services
-    admission = services.admission
+    admission, principal = services.admission, request.state.principal
+    _tell_tenant(request, principal.grants)
     _check_content_type(request)
     with admission.room(_claimed_size(request)) as room:
         body = await _read(request)
         plain = await asyncio.to_thread(decompressed, body, content_encoding, BATCH_MAX_BYTES)
         room.resize(len(plain))
-        principal = request.state.principal
         local = may_name_local(principal, services.settings)
         events = await asyncio.to_thread(checked, plain, principal, admission.max_event_bytes, local=local)
-        _tell_tenant(request, events)
+        _tell_tenant(request, {event.tenant_id for event in events})
         await _publish(services, events, principal.actor)
     return Accepted(accepted=len(events))
 
@@ -100,9 +102,8 @@ async def _publish(services: Services, events: list[TrackingEvent], actor: str) 
         services.metrics.published(tenant, volume.events, volume.bytes)
 
 
-def _tell_tenant(request: Request, events: list[TrackingEvent]) -> None:
+def _tell_tenant(request: Request, tenants: Collection[str]) -> None:
     """For the log and the counters: a request of several tenants is none's."""
-    tenants = {event.tenant_id for event in events} or request.state.principal.grants.keys()
     if len(tenants) == 1:
         request.state.tenant = next(iter(tenants))
 
