@@ -22,9 +22,11 @@ from it by `python tools/api_page.py`.
   and `errors` (`loc`, `msg`): what each status means is below.
 - A write is durable on Kafka before it is answered. A creation is `201` if MLflow shows it within 2 s, else `202` with
   the same body. Reads show what was acknowledged, on any replica. `Idempotency-Key` makes any write happen once.
+- Where people log in, each call needs `Authorization: Bearer TOKEN`; a server in open mode asks for none.
 - The tenant is the credential's, else `X-Tenant-ID`, else `?tenant_id=`. All calls take these and `Idempotency-Key`.
 - Times in answers are RFC 3339 in UTC, times that are sent are milliseconds since the epoch, durations are seconds.
   NaN and the infinities are the texts `"NaN"`, `"Infinity"` and `"-Infinity"`.
+- What was made is at the answer's `Location`; 429 and 503 say in `Retry-After` after how many seconds to try again.
 - `last_updated` is MLflow's: it moves when an experiment is renamed, deleted or restored.
 """
 ERRORS = 400
@@ -112,6 +114,8 @@ def curl(method: str, path: str, operation: dict[str, Any]) -> list[str]:
         if one["in"] == "path":
             path = path.replace("{" + one["name"] + "}", quote(one["example"]))
     parts = [f"curl -X {method.upper()} $MATIH_API_URL{path}"]
+    if operation.get("security"):
+        parts.append('  -H "Authorization: Bearer $MATIH_API_TOKEN"')
     for media, content in operation.get("requestBody", {}).get("content", {}).items():
         body = f"'{json.dumps(content['example'])}'" if "example" in content else "@batch"
         parts.append(f"  -H 'Content-Type: {media}' {'-d' if 'example' in content else '--data-binary'} {body}")

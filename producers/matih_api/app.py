@@ -132,7 +132,7 @@ async def services_of(
     await asyncio.gather(events.start(), following.connected(settings.kafka_timeout))
     try:
         writes, admission = Writes(events, objects, quotas, metrics, topic.name), Admission(quotas.events)
-        yield Services(settings, events, objects, writes, Numbers(), metrics, admission)
+        yield Services(settings, events, objects, writes, Numbers(), metrics, admission, topic.name)
     finally:
         task.cancel()
         await asyncio.wait([task])

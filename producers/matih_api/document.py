@@ -1,4 +1,4 @@
-"""The OpenAPI document, completed: problems under their media type, and an example for each call and answer. Pure."""
+"""The OpenAPI document, completed: credentials, problems, headers, and an example for each call and answer. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,30 @@ _METHODS: Final = ("get", "post", "patch", "delete")
 _RUN: Final = "0123456789abcdef0123456789abcdef"
 _PATH_EXAMPLES: Final = {"run": "baseline", "metric": "val/loss"}
 _EXPERIMENT: Final = "7c1f9c8e-8f0d-5d0e-9a55-1c2b3d4e5f60"
+OPERATING: Final = "operating"
+"""The tag of what asks for no credential."""
+_BEARER: Final = "bearer"
+_SCHEME: Final[dict[str, Any]] = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token of `matih tenants token`, or a JWT of the issuer that is configured. A server in open mode "
+    "asks nobody for one.",
+}
+_LOCATION: Final = ("Location", "The path of what was made.", {"type": "string", "format": "uri-reference"})
+_RETRY_AFTER: Final = ("Retry-After", "Seconds after which to try again.", {"type": "integer", "minimum": 0})
+_CHALLENGE: Final = ("WWW-Authenticate", "Which credential is needed.", {"type": "string"})
+_HEADERS: Final = {"401": _CHALLENGE, "429": _RETRY_AFTER, "503": _RETRY_AFTER}
 _OF_TYPES: Final[dict[str, Any]] = {"string": "text", "integer": 1, "number": 0.5, "boolean": True, "object": {}}
 
 
 def completed(document: dict[str, Any]) -> dict[str, Any]:
     """The document, changed in place."""
     schemas = document["components"]["schemas"]
+    document["components"]["securitySchemes"] = {_BEARER: _SCHEME}
     for path, operation in operations(document):
+        if OPERATING not in operation["tags"]:
+            operation["security"] = [{_BEARER: []}]
+        _give_headers(operation["responses"])
         for parameter in operation.get("parameters", ()):
             if parameter["in"] == "path":
                 parameter.setdefault("example", _path_example(path, parameter["name"]))
@@ -59,6 +76,13 @@ def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     if "anyOf" in schema:
         return example_of(schema["anyOf"][0], schemas)
     return schema.get("default", _OF_TYPES.get(schema.get("type", "object"), {}))
+
+
+def _give_headers(responses: dict[str, Any]) -> None:
+    made = {"201": _LOCATION, "202": _LOCATION} if "201" in responses else {}
+    for status, (name, meaning, schema) in {**_HEADERS, **made}.items():
+        if status in responses:
+            responses[status]["headers"] = {name: {"description": meaning, "schema": schema}}
 
 
 def _path_example(path: str, name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from matih_api.auth.addresses import is_loopback
 from matih_api.auth.principal import Role
 from matih_api.problems import FieldError, Problem, invalid, not_found
 from matih_schemas import events
@@ -118,17 +117,6 @@ async def set_lifecycle(
 def created(tenant: str, name: str, description: str, tags: dict[str, str], location: str | None) -> ExperimentCreated:
     """The event's payload for an experiment to be made."""
     return ExperimentCreated(experiment_id(tenant, name), name, description, location, tags)
-
-
-def check_location(location: str | None, host: str) -> None:
-    """Lets pass a place of artifacts that everybody reaches whom this server answers.
-
-    Raises:
-        Problem: 422, it is on this machine's disk, and others than this machine may ask.
-    """
-    if location is not None and location.startswith("file:") and not is_loopback(host):
-        told = "file: is for a server that this machine alone reaches: use s3:, gs:, ... or mlflow-artifacts:"
-        raise invalid(told, FieldError(("body", "artifact_location"), told))
 
 
 def conflict(found: ExperimentView, detail: str) -> Problem:

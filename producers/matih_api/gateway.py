@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from matih_api.auth.principal import Role
+from matih_api.locations import shipped_problem
 from matih_api.problems import FieldError, Problem, forbidden, invalid
 from matih_kafka.framing import SINGLE_OBJECT
 from matih_schemas import codec
@@ -31,7 +32,7 @@ ERRORS_MAX: Final = 20
 
 @dataclass
 class Volume:
-    """What one tenant sends: events, and their bytes before compression."""
+    """What one tenant sends: events, and the bytes of their records' keys and values before compression."""
 
     events: int = 0
     bytes: int = 0
@@ -45,49 +46,64 @@ class Batch:
     volumes: dict[str, Volume] = field(default_factory=dict)
 
 
-def accept(
-    body: bytes,
-    principal: Principal,
-    more: Sequence[tuple[str, bytes]] = (),
-    max_event_bytes: int = EVENT_MAX_BYTES,
-    record_of: RecordOf = SINGLE_OBJECT.record,
-) -> Batch:
-    """All events of a body, ready to be published; or none of them.
-
-    The same body gives the same records, so that whoever heard no answer may send it again.
+def checked(
+    body: bytes, principal: Principal, max_event_bytes: int = EVENT_MAX_BYTES, *, local: bool = False
+) -> list[TrackingEvent]:
+    """All events of a body, in their order, if the principal may send them; else none of them.
 
     Args:
         body: events as `matih_schemas.event_batch` packs them.
-        principal: who sends them; stands in each as `actor`, whatever stood there.
-        more: further headers of each record.
+        principal: who sends them.
         max_event_bytes: of one event.
-        record_of: makes a record of an event and further headers, framed as the topic is.
+        local: artifact locations may be on the server's own disk.
 
     Raises:
-        Problem: 422, some can't be read; 413, one is too large; 403, one is of a tenant that the principal may
-            not write. `errors` name the events by their place, from 0.
+        Problem: 422, some can't be read, or name an artifact location that nobody may name here; 413, one is too
+            large; 403, one is of a tenant that the principal may not write. `errors` name the events by their
+            place, from 0.
     """
     _may_write_at_all(principal)
     events = _decoded(body, max_event_bytes)
-    _check_rights([event for event, _ in events], principal)
+    _check_rights(events, principal)
+    _check_locations(events, local=local)
+    return events
+
+
+def stamped(
+    events: Sequence[TrackingEvent],
+    actor: str,
+    more: Sequence[Header] = (),
+    record_of: RecordOf = SINGLE_OBJECT.record,
+) -> Batch:
+    """The records of events that were checked, ready to be published.
+
+    The same events give the same records, so that whoever heard no answer may send them again.
+
+    Args:
+        events: of one body.
+        actor: who sends them; stands in each as `actor`, whatever stood there.
+        more: further headers of each record.
+        record_of: makes a record of an event and further headers, framed as the topic is.
+    """
     batch = Batch()
-    for event, size in events:
+    for event in events:
+        record = record_of(*_stamped(event, actor, more))
         volume = batch.volumes.setdefault(event.tenant_id, Volume())
         volume.events += 1
-        volume.bytes += size
-        batch.records.append(record_of(*_stamped(event, principal.actor, more)))
+        volume.bytes += len(record)
+        batch.records.append(record)
     return batch
 
 
-def _decoded(body: bytes, max_event_bytes: int) -> list[tuple[TrackingEvent, int]]:
-    events: list[tuple[TrackingEvent, int]] = []
+def _decoded(body: bytes, max_event_bytes: int) -> list[TrackingEvent]:
+    events: list[TrackingEvent] = []
     errors: list[FieldError] = []
     try:
         for index, value in enumerate(unpack(body)):
             if len(value) > max_event_bytes:
                 raise _too_large(index, len(value), max_event_bytes)
             try:
-                events.append((_decode(value), len(value)))
+                events.append(_decode(value))
             except InvalidEvent as error:
                 errors.append(_at(index, str(error)))
             if len(errors) == ERRORS_MAX:
@@ -124,6 +140,17 @@ def _check_rights(events: Sequence[TrackingEvent], principal: Principal) -> None
             f"event {index} {why}; nothing of the batch was published",
             errors=[_at(index, why) for index, why in refused[:ERRORS_MAX]],
         )
+
+
+def _check_locations(events: Sequence[TrackingEvent], *, local: bool) -> None:
+    errors = []
+    for index, event in enumerate(events):
+        location = getattr(event.payload, "artifact_location", None)
+        if location is not None and (why := shipped_problem(location, local=local)) is not None:
+            errors.append(_at(index, f"its artifact location {why}"))
+    if errors:
+        told = f"event {errors[0].loc[-1]} can't be taken: {errors[0].msg}; nothing of the batch was published"
+        raise invalid(told, *errors[:ERRORS_MAX])
 
 
 def _refusal(event: TrackingEvent, principal: Principal) -> str | None:

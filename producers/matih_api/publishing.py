@@ -82,16 +82,19 @@ class EventPublisher:
         """Returns once all in-sync replicas have all of the records.
 
         Raises:
-            Problem: 503, Kafka can't be reached or does not answer in time; 413, a record is too large for the topic.
+            Problem: 503, Kafka can't be reached, and nothing was sent; 503, it did not acknowledge in time, and may
+                have any of the records; 413, a record is too large for the topic, which may have those before it.
         """
         self.refuse_while_broken()
+        futures: list[asyncio.Future[None]] = []
         try:
-            futures = [self._publisher.send(record) for record in records]
+            for record in records:
+                futures.append(self._publisher.send(record))  # noqa: PERF401 - how many were sent has to be known
         except BrokerUnavailable as error:
-            raise self._broken(str(error)) from error
+            raise self._broken(str(error), sent=bool(futures)) from error
         _, late = await asyncio.wait(futures, timeout=self._patience) if futures else (set(), set())
         if late:
-            raise self._broken(f"no acknowledgement within {self._patience:g} s")
+            raise self._broken(f"no acknowledgement within {self._patience:g} s", sent=True)
         failures = {index: found for index, future in enumerate(futures) if (found := future.exception()) is not None}
         if failures:
             raise self._answer(failures)
@@ -103,7 +106,7 @@ class EventPublisher:
                 self._connect_anew()  # the publisher goes no further after a failure
                 where = FieldError(("body", "events", index), str(error))
                 return Problem(413, "event-too-large", str(error), errors=[where])
-        return self._broken(str(next(iter(failures.values()))))
+        return self._broken(str(next(iter(failures.values()))), sent=True)
 
     def refuse_while_broken(self) -> None:
         """Returns if there is a connection on which all that was sent is answered so far.
@@ -112,17 +115,17 @@ class EventPublisher:
             Problem: 503, there is none.
         """
         if self._problem is not None:
-            raise _refusal(self._problem)
+            raise _refusal(self._problem, sent=False)
         since = self._publisher.waiting_since
         if since is not None and time.monotonic() - since > self._patience:
-            raise self._broken(f"no acknowledgement within {self._patience:g} s")
+            raise self._broken(f"no acknowledgement within {self._patience:g} s", sent=False)
 
-    def _broken(self, why: str) -> Problem:
+    def _broken(self, why: str, *, sent: bool) -> Problem:
         if self._problem is None:
             logger.warning("Kafka takes no events: %s", why)
             self._problem = why
         self._connect_anew()
-        return _refusal(why)
+        return _refusal(why, sent=sent)
 
     def _connect_anew(self) -> None:
         if self._connecting is None or self._connecting.done():
@@ -142,5 +145,10 @@ class EventPublisher:
         self._problem = None
 
 
-def _refusal(why: str) -> Problem:
-    return unavailable("event-log-unavailable", f"nothing was taken: {why}; try again", RETRY_AFTER)
+def _refusal(why: str, *, sent: bool) -> Problem:
+    """503; `sent`: records of this request were on their way, so nobody knows here whether Kafka has them."""
+    if sent:
+        detail = f"it may have been taken: {why}; repeat it as it was, with the same Idempotency-Key"
+    else:
+        detail = f"nothing was taken: {why}; try again"
+    return unavailable("event-log-unavailable", detail, RETRY_AFTER)

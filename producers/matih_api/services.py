@@ -23,6 +23,7 @@ class Services:
         events: the way onto the topic.
         numbers: this process as a producer.
         admission: how much the gateway takes at a time.
+        topic: the events' topic.
     """
 
     settings: ApiSettings
@@ -32,3 +33,4 @@ class Services:
     numbers: Numbers
     metrics: Metrics
     admission: Admission
+    topic: str

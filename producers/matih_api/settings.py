@@ -34,6 +34,9 @@ class ApiSettings(BaseSettings):
         max_runs: runs in one answer of a list, at most.
         metric_history_limit: points in one answer of a metric's history, at most.
         pending_bytes: bytes of memory for what was acknowledged and is not in MLflow yet.
+        local_artifacts: also where people log in, artifact locations may be on the disk of MLflow's server (`file:`;
+            paths in shippers' events): who may write can then read the files that it can. Open mode on the loopback
+            allows it anyway.
     """
 
     model_config = SettingsConfigDict(
@@ -65,6 +68,7 @@ class ApiSettings(BaseSettings):
         validation_alias=AliasChoices("TRACKING_METRIC_HISTORY_LIMIT", "metric_history_limit"),
     )
     pending_bytes: int = Field(default=64 << 20, ge=1 << 20)
+    local_artifacts: bool = False
 
 
 def api_settings() -> ApiSettings:

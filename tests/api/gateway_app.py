@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
 
 from matih_api.admission import Admission
 from matih_api.auth.principal import ANYBODY, Principal, Role
-from matih_api.problems import MEDIA_TYPE, Problem, unauthorized
+from matih_api.errors import add_handlers, answer
+from matih_api.guard.metrics import Metrics
+from matih_api.problems import Problem, unauthorized
 from matih_api.publishing import EventPublisher
 from matih_api.routes.events import router
+from matih_api.settings import ApiSettings
 from matih_kafka.idempotent import KafkaPublisher
 from matih_kafka.settings import kafka_settings
 from matih_schemas.topics import catalogue
@@ -55,11 +57,18 @@ def app(
     authenticate: Callable[[str | None], Principal] = open_mode,
     admission: Admission | None = None,
     patience: float = 2.0,
+    metrics: Metrics | None = None,
 ) -> FastAPI:
     @asynccontextmanager
     async def lifespan(found: FastAPI) -> AsyncIterator[None]:
         events = EventPublisher(make_publisher(), patience)
-        found.state.services = SimpleNamespace(events=events, admission=admission or Admission())
+        found.state.services = SimpleNamespace(
+            settings=ApiSettings(),
+            events=events,
+            admission=admission or Admission(),
+            metrics=metrics or Metrics(),
+            topic="events",
+        )
         await events.start()
         yield
         await events.close()
@@ -67,19 +76,15 @@ def app(
     found = FastAPI(lifespan=lifespan)
     found.include_router(router)
 
-    async def answer(request: Request, problem: Exception) -> JSONResponse:
-        assert isinstance(problem, Problem)
-        body = problem.body(request.url.path, "0")
-        return JSONResponse(body, problem.status, problem.headers, MEDIA_TYPE)
-
-    found.add_exception_handler(Problem, answer)
+    add_handlers(found)
 
     @found.middleware("http")
     async def who_asks(request: Request, call_next):  # type: ignore[no-untyped-def]
         try:
-            request.state.principal = authenticate(request.headers.get("authorization"))
+            principal = authenticate(request.headers.get("authorization"))
+            request.state.principal, request.state.actor = principal, principal.actor
         except Problem as problem:
-            return await answer(request, problem)
+            return answer(request, problem)
         return await call_next(request)
 
     return found

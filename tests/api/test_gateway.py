@@ -21,7 +21,7 @@ from tests.workers.journals import Entry, Producer
 from matih_api.admission import Admission
 from matih_api.auth.principal import ANYBODY, Principal, Role
 from matih_api.decompression import decompressed
-from matih_api.gateway import accept
+from matih_api.gateway import Batch, checked, stamped
 from matih_api.problems import Problem, too_many
 from matih_kafka.memory import MemoryPublisher
 from matih_schemas import codec
@@ -40,6 +40,7 @@ TOKENS = {
 }
 CLIENT = httpx.Client(trust_env=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
 ADA = Principal("ada", {"acme": Role.WRITER})
+BOB = Principal("bob", {"acme": Role.WRITER, "red": Role.WRITER})
 
 
 def events_of(*tenants: str, entries: int = 1) -> list[TrackingEvent]:
@@ -48,6 +49,10 @@ def events_of(*tenants: str, entries: int = 1) -> list[TrackingEvent]:
         who = Producer(tenant=tenant)
         found += [who.created(), *(who.log(Entry({"loss": float(step)}, step=step)) for step in range(entries))]
     return found
+
+
+def accept(body: bytes, principal: Principal) -> Batch:
+    return stamped(checked(body, principal), principal.actor)
 
 
 def packed(events: list[TrackingEvent]) -> bytes:
@@ -130,6 +135,11 @@ def test_every_example_of_an_event_passes_unchanged_but_for_its_sender() -> None
         replace(event, actor="anonymous") for event in events
     ]
     assert sum(volume.events for volume in batch.volumes.values()) == len(events)
+
+
+def test_an_events_bytes_are_those_of_its_records_key_and_value() -> None:
+    batch = accept(packed(events_of("acme")), ADA)
+    assert batch.volumes["acme"].bytes == sum(len(record.key) + len(record.value) for record in batch.records)
 
 
 def test_an_empty_batch_asks_whether_one_may_write(bench: Bench) -> None:
@@ -260,7 +270,7 @@ def test_quotas_are_asked_per_tenant_and_a_full_house_is_429(tmp_path: Path) -> 
         answer = bench.post(packed([*acme, *red]), "w-both")
         told = refused(bench, answer, 429)
         assert (told["quota"], answer.headers["retry-after"]) == ("events-per-second", "7")
-        sizes = [sum(len(codec.encode(event)) for event in events) for events in (acme, red)]
+        sizes = [sum(len(record) for record in accept(packed(events), BOB).records) for events in (acme, red)]
         assert asked == [("acme", 4, sizes[0]), ("red", 2, sizes[1])]
         with admission.room(1900):
             answer = bench.post(packed(acme))

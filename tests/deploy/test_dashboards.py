@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from tests.deploy.monitored import MONITORED, Monitored
 
+ROOT = Path(__file__).parents[2]
 QUERIES = [(server, query) for server in MONITORED for query in server.queries]
 each_server = pytest.mark.parametrize("server", MONITORED, ids=lambda server: server.prefix)
 
@@ -20,6 +22,13 @@ def test_every_metric_and_label_in_a_query_exists(server: Monitored, query: str)
     chosen = set(re.findall(r"[{,](\w+)=", query))
     assert grouped | chosen <= server.labels(query)
     assert query.count("(") == query.count(")")
+
+
+def test_every_kind_of_problem_in_a_query_is_one_that_the_api_answers_with() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "producers" / "matih_api").rglob("*.py"))
+    kinds = {kind for _, query in QUERIES for kind in re.findall(r'kind="([^"]*)"', query)}
+    assert kinds >= {"event-log-unavailable", "tracking-backend-unavailable"}
+    assert not {kind for kind in kinds if f'"{kind}"' not in code}
 
 
 @each_server

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import unquote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from matih_api.locations import place_problem
 from matih_api.models.common import (
     ExperimentTags,
     JsonNumber,
@@ -22,19 +22,14 @@ from matih_api.models.common import (
     TagValue,
     Timestamp,
 )
-from matih_schemas.checks import location_problem
 
 BATCH_MAX = 10_000
-_SCHEMES = ("s3", "gs", "abfss", "wasbs", "hdfs", "mlflow-artifacts", "file")
 
 
 def _location(value: str) -> str:
-    problem = location_problem(value)
-    if problem is not None or ".." in unquote(value):
-        raise ValueError(problem or "holds '..'")
-    scheme, colon, _ = value.partition(":")
-    if not colon or scheme not in _SCHEMES:
-        raise ValueError(f"begins with none of {', '.join(_SCHEMES)}")
+    problem = place_problem(value)
+    if problem is not None:
+        raise ValueError(problem)
     return value
 
 

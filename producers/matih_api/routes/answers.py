@@ -24,7 +24,7 @@ _TOLD: Final = {
     429: "A quota is used up: `quota` names it.",
     431: "The headers are too large.",
     501: "MLflow can't be asked that in the way that is set up here.",
-    503: "Kafka or MLflow is away: try again.",
+    503: "Kafka or MLflow is away: try again. A write may have been taken, unless `detail` says that nothing was.",
 }
 
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {

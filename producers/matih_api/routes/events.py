@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 
-from matih_api.admission import Admission
 from matih_api.decompression import decompressed, too_large
-from matih_api.gateway import accept
+from matih_api.gateway import checked, stamped
+from matih_api.guard.traces import publishing, trace_headers
+from matih_api.locations import may_name_local
 from matih_api.problems import MEDIA_TYPE, Problem, bad_request
-from matih_schemas.event_batch import BATCH_MAX_BYTES, CONTENT_TYPE, PATH
+from matih_schemas import codec
+from matih_schemas.event_batch import BATCH_MAX_BYTES, CONTENT_TYPE, PATH, pack
+from matih_schemas.examples import record
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from matih_api.services import Services
+    from matih_schemas.events import TrackingEvent
 
 router = APIRouter(tags=["events"])
 
@@ -26,7 +35,8 @@ _PROBLEMS: Final = {
     408: "The body did not arrive in time.",
     413: "The body, or one event, is too large. Nothing was published.",
     415: "Another Content-Type or Content-Encoding.",
-    422: "Bytes that are no event, or an event of a newer schema. `errors` name the events. Nothing was published.",
+    422: "Bytes that are no event, an event of a newer schema, or an artifact location that nobody may name here. "
+    "`errors` name the events. Nothing was published.",
     429: "A quota is used up, or too much is under way. Try again after `Retry-After`.",
     503: "Kafka takes nothing now. Try again, with the same body, after `Retry-After`.",
 }
@@ -34,11 +44,18 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"description": text, "content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}
     for status, text in _PROBLEMS.items()
 }
+_EXAMPLES: Final = {
+    "nothing": {"summary": "No event: asks whether the credential may write and Kafka is there.", "value": ""},
+    "run": {
+        "summary": "One event, a RunCreated. Each character stands for one byte (ISO 8859-1).",
+        "value": pack([codec.encode(codec.from_record(record("RunCreated")))]).decode("latin-1"),
+    },
+}
 _BODY: Final = {
     "requestBody": {
         "required": True,
         "description": "Each event in Avro's single-object encoding, preceded by its length (4 bytes, big endian).",
-        "content": {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        "content": {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}, "examples": _EXAMPLES}},
     }
 }
 
@@ -60,24 +77,35 @@ async def send_events(
 
     All or nothing but for 503: then some may be on Kafka. The same batch again does no harm: the events have ids.
     """
-    services = request.app.state.services
-    admission: Admission = services.admission
+    services: Services = request.app.state.services
+    admission, principal = services.admission, request.state.principal
+    _tell_tenant(request, principal.grants)
     _check_content_type(request)
     with admission.room(_claimed_size(request)) as room:
         body = await _read(request)
         plain = await asyncio.to_thread(decompressed, body, content_encoding, BATCH_MAX_BYTES)
         room.resize(len(plain))
-        principal = request.state.principal
-        batch = await asyncio.to_thread(
-            accept,
-            plain,
-            principal,
-            max_event_bytes=admission.max_event_bytes,
-            record_of=services.events.record,
-        )
-        admission.admit(batch)
+        local = may_name_local(principal, services.settings)
+        events = await asyncio.to_thread(checked, plain, principal, admission.max_event_bytes, local=local)
+        _tell_tenant(request, {event.tenant_id for event in events})
+        await _publish(services, events, principal.actor)
+    return Accepted(accepted=len(events))
+
+
+async def _publish(services: Services, events: list[TrackingEvent], actor: str) -> None:
+    """Publishes, counted and traced as `Writes.publish` does it."""
+    with publishing(services.topic, len(events)), services.metrics.publishing():
+        batch = await asyncio.to_thread(stamped, events, actor, trace_headers(), services.events.record)
+        services.admission.admit(batch)
         await services.events.publish(batch.records)
-    return Accepted(accepted=len(batch.records))
+    for tenant, volume in batch.volumes.items():
+        services.metrics.published(tenant, volume.events, volume.bytes)
+
+
+def _tell_tenant(request: Request, tenants: Collection[str]) -> None:
+    """For the log and the counters: a request of several tenants is none's."""
+    if len(tenants) == 1:
+        request.state.tenant = next(iter(tenants))
 
 
 def _check_content_type(request: Request) -> None:

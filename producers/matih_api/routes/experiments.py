@@ -10,8 +10,10 @@ from fastapi.responses import JSONResponse
 from matih_api import experiments, listing
 from matih_api.asking import Asked
 from matih_api.auth.principal import Role
+from matih_api.locations import local_problem, may_name_local
 from matih_api.models.v1 import ExperimentIn, ExperimentList, ExperimentOut, ExperimentPatch
 from matih_api.presenting import experiment
+from matih_api.problems import FieldError, invalid
 from matih_api.routes.answers import answer
 from matih_schemas.events import ExperimentDeleted, ExperimentRestored, ExperimentUpdated
 from matih_tracking.reading.queries import ExperimentQuery, StageWanted
@@ -27,7 +29,7 @@ Include = Annotated[str | None, Query(pattern="^system_tags$", description="`sys
 async def create(asked: Asked, body: ExperimentIn) -> JSONResponse:
     """Make an experiment: 201 if it is to be seen in MLflow already, 202 if it is on its way there."""
     tenant = asked.tenant(Role.WRITER)
-    experiments.check_location(body.artifact_location, asked.services.settings.host)
+    _check_location(asked, body.artifact_location)
     payload = experiments.created(tenant, body.name, body.description, body.tags, body.artifact_location)
     made = await experiments.create(asked, payload, tenant)
     found = experiment(made.experiment)
@@ -85,3 +87,9 @@ async def delete(asked: Asked, id: str) -> Response:
 async def restore(asked: Asked, id: str) -> JSONResponse:
     """Restore an experiment, with its runs but those that were deleted one by one."""
     return answer(experiment(await experiments.set_lifecycle(asked, id, ExperimentRestored)))
+
+
+def _check_location(asked: Asked, location: str | None) -> None:
+    problem = None if location is None else local_problem(location)
+    if problem is not None and not may_name_local(asked.principal, asked.services.settings):
+        raise invalid(problem, FieldError(("body", "artifact_location"), problem))
