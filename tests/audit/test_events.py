@@ -33,20 +33,23 @@ if TYPE_CHECKING:
 RECEIVED = 1_750_000_000_000
 
 
-def add(storage: LocalFolder, events: Sequence[TrackingEvent | bytes], partition: int = 0) -> None:
+def add(
+    storage: LocalFolder, events: Sequence[TrackingEvent | bytes], partition: int = 0, received: int = RECEIVED
+) -> None:
     """Archives events as if they stood on the topic next, one a second."""
     batch = Batch([TOPIC_ID], LogWriter(storage, KEY).state)
     first = LogWriter(storage, KEY).state.ends.get(TOPIC_ID.partition(partition), 0)
-    batch.add(TOPIC_ID.partition(partition), [record(offset, event) for offset, event in enumerate(events, first)])
+    records = [record(offset, event, received) for offset, event in enumerate(events, first)]
+    batch.add(TOPIC_ID.partition(partition), records)
     storage.write(batch.files())
     LogWriter(storage, KEY).commit(batch.entries())
 
 
-def record(offset: int, event: TrackingEvent | bytes) -> ArchivedRecord:
+def record(offset: int, event: TrackingEvent | bytes, received: int = RECEIVED) -> ArchivedRecord:
     if isinstance(event, bytes):
-        return ArchivedRecord(offset, RECEIVED + 1000 * offset, 1, b"acme/x", event)
+        return ArchivedRecord(offset, received + 1000 * offset, 1, b"acme/x", event)
     key, headers = codec.event_key(event), tuple(codec.headers(event))
-    return ArchivedRecord(offset, RECEIVED + 1000 * offset, 1, key, codec.encode(event), headers)
+    return ArchivedRecord(offset, received + 1000 * offset, 1, key, codec.encode(event), headers)
 
 
 @pytest.fixture
@@ -144,28 +147,3 @@ def test_tail_follows(storage: LocalFolder, tmp_path: Path) -> None:
     finally:
         following.send_signal(signal.SIGINT)
         assert following.wait(10) == 130
-
-
-def test_what_is_missing(storage: LocalFolder, tmp_path: Path) -> None:
-    whole, lost, behind_a_gap = (Producer(tenant="acme") for _ in range(3))
-    for who in (whole, lost, behind_a_gap):
-        for step in range(4):
-            who.log(Entry({"a": 1.0}, step=step))
-    again = [whole.logged(1, 2), whole.logged(2, 3)]
-    add(storage, [whole.created(), *again, whole.ended(), lost.created(), lost.logged(1, 1), lost.logged(4, 1)])
-    found = report(tmp_path, "gaps", code=1)
-    assert [(gap["run_id"], gap["first"], gap["end"], gap["reason"]) for gap in found["numbers"]] == [
-        (lost.run_id, 2, 4, "")
-    ]
-    assert found["offsets"] == []
-    add(storage, [lost.logged(2, 2)])
-    assert report(tmp_path, "gaps")["numbers"] == []
-    batch = Batch([TOPIC_ID], LogWriter(storage, KEY).state)
-    batch.gap(TOPIC_ID.partition(3), 2)
-    LogWriter(storage, KEY).commit(batch.entries())
-    add(storage, [behind_a_gap.logged(2, 1), whole.log(Entry(tags={"matih.dropped": '{"spool_full": 7}'}))], 3)
-    found = report(tmp_path, "gaps")
-    assert [(gap["first"], gap["end"]) for gap in found["offsets"]] == [(0, 2)]
-    assert [(gap["first"], gap["end"]) for gap in found["numbers"]] == [(0, 2)]
-    assert "retention passed" in found["numbers"][0]["reason"]
-    assert found["dropped"] == {whole.run_id: '{"spool_full": 7}'}

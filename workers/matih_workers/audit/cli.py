@@ -17,7 +17,8 @@ from matih_kafka.settings import KafkaSettings, kafka_settings
 from matih_schemas.errors import MatihError
 from matih_workers.audit import notes
 from matih_workers.audit.errors import InvalidKey
-from matih_workers.audit.event_commands import export, gaps, show, tail
+from matih_workers.audit.event_commands import export, show, tail
+from matih_workers.audit.gaps_command import gaps
 from matih_workers.audit.options import Archive, settings_for
 from matih_workers.audit.retention_commands import expire, hold, policies_, release, retain
 from matih_workers.audit.storage import open_storage

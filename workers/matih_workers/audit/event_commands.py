@@ -1,4 +1,4 @@
-"""`matih audit show|tail|export|gaps`: an auditor's questions, answered from the archive alone."""
+"""`matih audit show|tail|export`: an auditor's questions, answered from the archive alone."""
 
 from __future__ import annotations
 
@@ -20,11 +20,8 @@ from matih_kafka.framing import environment_ids, reframer
 from matih_schemas.events import AdminAction
 from matih_workers.audit import exporting
 from matih_workers.audit.applied import Applied, ask_store
-from matih_workers.audit.completeness import Sequences
-from matih_workers.audit.entries import GapEntry, decode
 from matih_workers.audit.events import ArchivedEvent, Selection, archived_events, in_time
 from matih_workers.audit.history import History, Step
-from matih_workers.audit.log import Log
 from matih_workers.audit.options import Archive, opened
 from matih_workers.audit.reading import ArchiveReader
 from matih_workers.moment_option import moment_option
@@ -32,12 +29,9 @@ from matih_workers.moment_option import moment_option
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from matih_workers.audit.checkpoint import Checkpoint
     from matih_workers.audit.partition import PartitionId
-    from matih_workers.audit.storage import Storage
 
 FOLLOW_SECONDS: Final = 0.5
-SHOWN: Final = 100
 Tenants = Annotated[list[str] | None, typer.Option("--tenant", help="Only this tenant's; may be repeated.")]
 Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Only of this kind, as RunEnded; may be repeated.")]
 Actors = Annotated[
@@ -77,7 +71,7 @@ def show(
     history = History()
     with opened("audit show", archive, run=run_id, tenant=tenant) as reading:
         reader = ArchiveReader(reading.storage)
-        found = list(in_time(_events(reader, selection)))
+        found = list(in_time(events_of(reader, selection)))
         steps = [history.step(one) for one in found]
         reading.access.rows = len(steps)
     if not steps:
@@ -109,13 +103,13 @@ def tail(
     shown = {"lines": lines, "follow": follow, "dead_letters": dead_letters}
     with opened("audit tail", archive, **shown, **asked) as reading:
         reader, access = ArchiveReader(reading.storage), reading.access
-        latest = heapq.nlargest(lines, _events(reader, selection), key=_received)
+        latest = heapq.nlargest(lines, events_of(reader, selection), key=_received)
         access.rows = _print_events(reversed(latest), json=json)
         while follow:
             time.sleep(FOLLOW_SECONDS)
             now = ArchiveReader(reading.storage)
             if now.checkpoint != reader.checkpoint:
-                come = sorted(_events(now, selection, reader.ends()), key=_received)
+                come = sorted(events_of(now, selection, reader.ends()), key=_received)
                 access.rows += _print_events(come, json=json)
                 reader = now
 
@@ -140,47 +134,13 @@ def export(
     form = {"format": format_.value, "out": out, "dead_letters": dead_letters}
     with opened("audit export", archive, **form, **asked) as reading:
         try:
-            count = _export(_events(ArchiveReader(reading.storage), selection), format_, out)
+            count = _export(events_of(ArchiveReader(reading.storage), selection), format_, out)
         except ModuleNotFoundError as error:
             raise CommandFailed(f"{error.name} is not installed: pip install 'matih-tracking[reads]'") from error
         except OSError as error:
             raise CommandFailed(f"{out}: {error.strerror}") from error
         reading.access.rows = count
     note(f"{count} events")
-
-
-def gaps(archive: Archive = None, tenant: Tenants = None, json: JsonOption = False) -> int:
-    """What is missing: offsets that the archive lacks, and numbers of producers that no event has. 1 if unexplained."""
-    with opened("audit gaps", archive, tenant=tenant) as reading:
-        reader, sequences, unreadable = ArchiveReader(reading.storage), Sequences(), 0
-        absent = list(_absent(reading.storage, reader.checkpoint))
-        for one in _events(reader, Selection(tenants=frozenset(tenant or ()))):
-            sequences.take(one)
-            unreadable += one.event is None
-        found = sequences.gaps(absent)
-        reading.access.rows = len(absent) + len(found)
-    unexplained = [gap for gap in found if not gap.reason]
-    if json:
-        offsets = [{**gap._asdict(), "partition": str(gap.partition)} for gap in absent]
-        numbers = [gap.as_json() for gap in found]
-        print_json({"offsets": offsets, "numbers": numbers, "dropped": sequences.dropped, "unreadable": unreadable})
-        return 1 if unexplained else 0
-    for gap in absent:
-        console.print(f"{gap.partition}: offsets {gap.first} to {gap.end - 1}: {gap.reason}", soft_wrap=True)
-    for run in found[:SHOWN]:
-        where = f"{run.tenant}/{run.run_id}: producer {run.producer_id}: numbers {run.first} to {run.end - 1}"
-        console.print(f"{where}: {run.reason or 'nobody knows why'}", soft_wrap=True, markup=False)
-    for run_id, counts in sequences.dropped.items():
-        console.print(f"{run_id}: dropped by its own process: {counts}", soft_wrap=True, markup=False)
-    console.print(f"{len(absent)} gaps of offsets, {len(found)} of numbers, {len(unexplained)} without a reason")
-    return 1 if unexplained else 0
-
-
-def _absent(storage: Storage, checkpoint: Checkpoint | None) -> Iterator[GapEntry]:
-    for entry in Log(storage).entries(0, checkpoint.size) if checkpoint else ():
-        found = decode(entry)
-        if isinstance(found, GapEntry):
-            yield found
 
 
 def _export(events: Iterator[ArchivedEvent], format_: Format, out: Path | None) -> int:
@@ -203,7 +163,7 @@ def _print_events(events: Iterable[ArchivedEvent], *, json: bool) -> int:
     return count
 
 
-def _events(
+def events_of(
     reader: ArchiveReader, selection: Selection, after: dict[PartitionId, int] | None = None
 ) -> Iterator[ArchivedEvent]:
     """The wanted events, in both framings."""

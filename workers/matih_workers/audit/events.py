@@ -70,6 +70,7 @@ class Selection:
         actors: authenticated principals; of an event that none sent, the user whom it claims.
         runs, experiments: what an event is about, also an admin's; experiments by id or name.
         dead_letters: records of the topic of dead letters, in place of events; None wants both.
+        erased: erased records too, whosever they were: their tenants and runs are not known any more.
     """
 
     tenants: frozenset[str] = frozenset()
@@ -80,11 +81,14 @@ class Selection:
     since: int | None = None
     until: int | None = None
     dead_letters: bool | None = False
+    erased: bool = False
 
     def may_hold(self, record: ArchivedRecord) -> bool:
         """Whether the record's event may be wanted, by what is seen without decoding it."""
         if not (self.since or 0) <= record.timestamp < (self.until or 1 << 63):
             return False
+        if self.erased and record.erased is not None:
+            return True
         tenant, subject = _key(record)
         of_run = not self.runs or subject in self.runs or subject == ADMIN
         return of_run and (not self.tenants or tenant in self.tenants)
