@@ -146,6 +146,11 @@ def test_a_selection_chooses() -> None:
     assert chosen(since=START, until=START + 1) == list(range(7))
     assert Selection(tenants=frozenset("ab")).text() == Selection(tenants=frozenset("ba")).text()
     assert Selection(tenants=frozenset("a")).text() != Selection(runs=frozenset("a")).text()
+    later = [record(mine.ended(), received=START + 9), record(other.ended(), received=START + 9)]
+    chooser = Chooser(Selection(experiments=frozenset({"mine"}), since=START + 1))
+    assert [chooser.wants(one) for one in [*stream, *later]] == [False] * 7 + [True, False], "made before the time"
+    chooser = Chooser(Selection(experiments=frozenset({"new"})))
+    assert [index for index, one in enumerate([*stream, stream[0], stream[1]]) if chooser.wants(one)] == [6, 7, 8]
     again = Chooser(Selection(experiments=frozenset({"mine"})))
     again.learn(stream[0])
     assert again.wants(stream[1])
