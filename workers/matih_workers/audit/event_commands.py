@@ -20,7 +20,7 @@ from matih_kafka.framing import environment_ids, reframer
 from matih_schemas.events import AdminAction
 from matih_workers.audit import exporting
 from matih_workers.audit.applied import Applied, ask_store
-from matih_workers.audit.events import ArchivedEvent, Selection, archived_events, in_time
+from matih_workers.audit.events import ArchivedEvent, Experiments, Selection, archived_events, in_time
 from matih_workers.audit.history import History, Step
 from matih_workers.audit.options import Archive, opened
 from matih_workers.audit.reading import ArchiveReader
@@ -38,10 +38,11 @@ Actors = Annotated[
     list[str] | None,
     typer.Option("--actor", help="Only by this principal, or, of who has none, this claimed user; may be repeated."),
 ]
-Experiments = Annotated[
+OfExperiment = Annotated[
     list[str] | None,
-    typer.Option("--experiment", help="Only events that name this experiment, by id or name; may be repeated."),
+    typer.Option("--experiment", help="Only about this experiment and its runs, by id or name; may be repeated."),
 ]
+Runs = Annotated[list[str] | None, typer.Option("--run", help="Only what is about this run; may be repeated.")]
 From = Annotated[
     str | None, typer.Option("--from", help="Received at or after: 2026-01-31, 2026-01-31T08:00Z, 2h, 3d ago.")
 ]
@@ -93,23 +94,25 @@ def tail(
     tenant: Tenants = None,
     kind: Kinds = None,
     actor: Actors = None,
-    experiment: Experiments = None,
+    experiment: OfExperiment = None,
+    run: Runs = None,
     dead_letters: DeadLetters = False,
     json: JsonOption = False,
 ) -> None:
     """The archive's latest events, in the order in which Kafka received them; with --json one object a line."""
-    selection = _selection(tenant, kind, actor, experiment, None, None, dead_letters=dead_letters)
-    asked = {"tenant": tenant, "kind": kind, "actor": actor, "experiment": experiment}
+    selection = _selection(tenant, kind, actor, run, None, None, dead_letters=dead_letters)
+    asked = {"tenant": tenant, "kind": kind, "actor": actor, "experiment": experiment, "run": run}
+    experiments = Experiments(experiment or ())
     shown = {"lines": lines, "follow": follow, "dead_letters": dead_letters}
     with opened("audit tail", archive, **shown, **asked) as reading:
         reader, access = ArchiveReader(reading.storage), reading.access
-        latest = heapq.nlargest(lines, events_of(reader, selection), key=_received)
+        latest = heapq.nlargest(lines, events_of(reader, selection, experiments=experiments), key=_received)
         access.rows = _print_events(reversed(latest), json=json)
         while follow:
             time.sleep(FOLLOW_SECONDS)
             now = ArchiveReader(reading.storage)
             if now.checkpoint != reader.checkpoint:
-                come = sorted(events_of(now, selection, reader.ends()), key=_received)
+                come = sorted(events_of(now, selection, reader.ends(), experiments), key=_received)
                 access.rows += _print_events(come, json=json)
                 reader = now
 
@@ -121,20 +124,22 @@ def export(
     tenant: Tenants = None,
     kind: Kinds = None,
     actor: Actors = None,
-    experiment: Experiments = None,
+    experiment: OfExperiment = None,
+    run: Runs = None,
     dead_letters: DeadLetters = False,
     since: From = None,
     until: To = None,
 ) -> None:
     """The archive's events as rows, for other tools: docs/guides/audit.md says what the columns mean."""
-    selection = _selection(tenant, kind, actor, experiment, since, until, dead_letters=dead_letters)
+    selection = _selection(tenant, kind, actor, run, since, until, dead_letters=dead_letters)
     if format_ is Format.parquet and out is None:
         raise WrongUse("export: a Parquet file needs a name: give --out FILE")
-    asked = {"tenant": tenant, "kind": kind, "actor": actor, "experiment": experiment, "from": since, "to": until}
-    form = {"format": format_.value, "out": out, "dead_letters": dead_letters}
+    asked = {"tenant": tenant, "kind": kind, "actor": actor, "experiment": experiment, "run": run}
+    form = {"from": since, "to": until, "format": format_.value, "out": out, "dead_letters": dead_letters}
     with opened("audit export", archive, **form, **asked) as reading:
         try:
-            count = _export(events_of(ArchiveReader(reading.storage), selection), format_, out)
+            reader, experiments = ArchiveReader(reading.storage), Experiments(experiment or ())
+            count = _export(events_of(reader, selection, experiments=experiments), format_, out)
         except ModuleNotFoundError as error:
             raise CommandFailed(f"{error.name} is not installed: pip install 'matih-tracking[reads]'") from error
         except OSError as error:
@@ -164,14 +169,17 @@ def _print_events(events: Iterable[ArchivedEvent], *, json: bool) -> int:
 
 
 def events_of(
-    reader: ArchiveReader, selection: Selection, after: dict[PartitionId, int] | None = None
+    reader: ArchiveReader,
+    selection: Selection,
+    after: dict[PartitionId, int] | None = None,
+    experiments: Experiments | None = None,
 ) -> Iterator[ArchivedEvent]:
     """The wanted events, in both framings."""
     try:
         reframe = reframer(environment_ids())
     except InvalidSettings as error:
         raise WrongUse(str(error)) from error
-    return archived_events(reader, selection, after, reframe)
+    return archived_events(reader, selection, after, reframe, experiments)
 
 
 def _received(one: ArchivedEvent) -> tuple[int, str]:
@@ -228,7 +236,7 @@ def _selection(
     tenant: list[str] | None,
     kind: list[str] | None,
     actor: list[str] | None,
-    experiment: list[str] | None,
+    run: list[str] | None,
     since: str | None,
     until: str | None,
     *,
@@ -238,7 +246,7 @@ def _selection(
         tenants=frozenset(tenant or ()),
         actors=frozenset(actor or ()),
         kinds=frozenset(kind or ()),
-        experiments=frozenset(experiment or ()),
+        runs=frozenset(run or ()),
         since=moment_option("--from", since),
         until=moment_option("--to", until),
         dead_letters=dead_letters,
