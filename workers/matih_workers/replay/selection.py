@@ -11,6 +11,8 @@ from matih_schemas.tenant_labels import UNKNOWN
 from matih_workers.of_experiments import OfExperiments
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matih_workers.records import Received
 
 KINDS = tuple(
@@ -101,6 +103,27 @@ class Chooser:
         """Takes a record that was replayed before, so that what follows of its run is known."""
         if self.selection.experiments:
             self.wants(record)
+
+
+def bringing(runs: frozenset[str], experiments: frozenset[str]) -> Callable[[Received], bool]:
+    """Chooses all events of these runs, and those that make or change these experiments; by their ids."""
+
+    def wants(record: Received) -> bool:
+        subject = (record.key or b"").decode("utf-8", "replace").partition("/")[2]
+        if subject in runs or subject in experiments:
+            return True
+        return bool(experiments) and _home(record) in experiments
+
+    return wants
+
+
+def _home(record: Received) -> str:
+    """The experiment in which the record makes a run; empty if it makes none."""
+    try:
+        payload = codec.decode(record.value or b"").payload
+    except InvalidEvent:
+        return ""
+    return payload.experiment_id if isinstance(payload, events.RunCreated) else ""
 
 
 def tenant_of(record: Received) -> str:
