@@ -22,9 +22,9 @@ from matih_schemas.admin_details import RUNS, names_in
 from matih_schemas.events import AdminAction, TrackingEvent
 from matih_workers.audit import erasing, policies
 from matih_workers.audit.access_log import ACCESS, accesses
-from matih_workers.audit.entries import Statement, encode
+from matih_workers.audit.entries import Statement, decode, encode
 from matih_workers.audit.errors import Damaged
-from matih_workers.audit.log import LogWriter
+from matih_workers.audit.log import Log, LogWriter
 from matih_workers.audit.policies import DAY_MS, Hold, Policies
 from matih_workers.audit.storage import LocalFolder
 from matih_workers.positions import Source
@@ -79,9 +79,6 @@ def test_retention_erases_what_is_older_and_nobodys_else(storage: LocalFolder, t
 
 
 def statements(storage: LocalFolder) -> list[Statement]:
-    from matih_workers.audit.entries import decode
-    from matih_workers.audit.log import Log
-
     found = map(decode, Log(storage).entries(0, LogWriter(storage, KEY).checkpoint.size))
     return [one for one in found if isinstance(one, Statement)]
 

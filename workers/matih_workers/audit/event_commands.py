@@ -6,10 +6,9 @@ import heapq
 import sys
 import time
 from dataclasses import replace
-from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -24,6 +23,7 @@ from matih_workers.audit.events import ArchivedEvent, Experiments, Selection, ar
 from matih_workers.audit.history import History, Step
 from matih_workers.audit.options import Archive, opened
 from matih_workers.audit.reading import ArchiveReader
+from matih_workers.audit.tables import moment
 from matih_workers.moment_option import moment_option
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ def show(
         steps = [history.step(one) for one in found]
         reading.access.rows = len(steps)
     if not steps:
-        raise CommandFailed(f"run {run_id} is not in the archive: is the id whole, and has the archiver come so far?")
+        raise CommandFailed(
+            f"run {run_id} is not in the archive, or erased (see `matih audit certificates`): is the id whole, and has "
+            "the archiver come so far?"
+        )
     said = ask_store({one.partition for one in found if not one.dead_letter}, reader.topics())
     steps = [_with_applied(step, said, one) for step, one in zip(steps, found, strict=True)]
     if json:
@@ -197,7 +200,7 @@ def _print_event(one: ArchivedEvent, *, json: bool) -> None:
     if isinstance(payload, AdminAction):
         about = f"{payload.action} {payload.target} ({payload.reason})"
     what = row["kind"] or (f"unreadable: {one.unreadable}" if one.unreadable else "-")
-    line = f"{_time(one.record.timestamp)} {one.place:<12} {row['tenant'] or '-'} {what} {about} by {who}"
+    line = f"{moment(one.record.timestamp)} {one.place:<12} {row['tenant'] or '-'} {what} {about} by {who}"
     line += f": {one.dead_letter}" if one.dead_letter else ""
     console.print(line, soft_wrap=True, markup=False)
 
@@ -208,7 +211,7 @@ def _print_step(step: Step) -> None:
         console.print(f"dead letter {step.place}  {of}{step.dead_letter}", soft_wrap=True, markup=False)
         return
     who = step.actor or (f"{step.claimed_user} (as it says itself)" if step.claimed_user else "nobody named")
-    times = f"occurred {_time(step.occurred_at)}, received {_time(step.received_at)}, applied {_applied(step)}"
+    times = f"occurred {moment(step.occurred_at)}, received {moment(step.received_at)}, applied {_applied(step)}"
     console.print(f"{step.place}  {step.kind or step.unreadable}  {times}", soft_wrap=True, markup=False)
     console.print(f"    by {who}, host {step.host or '-'}, event {step.event_id}", soft_wrap=True, markup=False)
     for change in step.changes:
@@ -228,8 +231,8 @@ def _applied(step: Step) -> str:
         return "-" if step.applied is None else "no"
     if step.applied_by is None:
         return "yes"
-    after = "" if step.applied_after is None else f", after {_time(step.applied_after)}"
-    return f"by {_time(step.applied_by)}{after}"
+    after = "" if step.applied_after is None else f", after {moment(step.applied_after)}"
+    return f"by {moment(step.applied_by)}{after}"
 
 
 def _selection(
@@ -251,9 +254,3 @@ def _selection(
         until=moment_option("--to", until),
         dead_letters=dead_letters,
     )
-
-
-def _time(ms: int | None) -> Any:
-    if ms is None:
-        return "-"
-    return datetime.fromtimestamp(ms / 1000, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
