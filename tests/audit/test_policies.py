@@ -26,6 +26,7 @@ from matih_workers.audit.entries import Statement, decode, encode
 from matih_workers.audit.errors import Damaged
 from matih_workers.audit.log import Log, LogWriter
 from matih_workers.audit.policies import DAY_MS, Hold, Policies
+from matih_workers.audit.reading import ArchiveReader
 from matih_workers.audit.storage import LocalFolder
 from matih_workers.positions import Source
 from matih_workers.replay.archive import archived_topics
@@ -132,7 +133,7 @@ def test_a_replay_counts_what_has_expired(storage: LocalFolder, tmp_path: Path) 
     async def replayed() -> tuple[dict[str, Any], set[str]]:
         memory = MemoryStore()
         replay = Replay(memory, WorkerSettings(store_uri="sqlite://"), Rate(None))
-        source = archived_topics(str(tmp_path / "archive"))(Source(*TOPIC_ID))
+        source = archived_topics(ArchiveReader(storage))(Source(*TOPIC_ID))
         assert source is not None
         await replay.run(source, await source.held(), lambda _: True, Unsaved())
         return report_of([replay.outcome]), set(memory.runs)

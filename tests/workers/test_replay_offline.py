@@ -24,6 +24,7 @@ from matih_console.main import main
 from matih_local import mlflow_schema
 from matih_schemas import codec, events, identity
 from matih_schemas.topics import catalogue, dead_letter_name
+from matih_workers.audit.access_log import accesses
 from matih_workers.audit.batch import Batch, Topic
 from matih_workers.audit.log import LogWriter
 from matih_workers.audit.reading import ArchiveReader
@@ -163,6 +164,22 @@ def test_killed_and_started_again_it_goes_on_through_all_topics(
         assert found.latest == expected.latest
     assert positions(empty_uri) == positions(clean.uri)
     assert not list((tmp_path / "state" / "replay").iterdir()), "the next one begins anew"
+
+
+def test_that_it_reads_the_archive_is_noted(who: list[Producer], archive: Path, empty_uri: str, tmp_path: Path) -> None:
+    surroundings = environment(archive, empty_uri, tmp_path)
+    run(surroundings, "--run", who[0].run_id)
+    run(surroundings | {"MATIH_EVENTS_TOPIC": "another.events.v1"}, code=1)
+    done, failed = accesses(LocalFolder(archive))
+    assert (done["command"], done["outcome"], done["asked"]) == (
+        "replay",
+        "done",
+        {"offline": True, "run": [who[0].run_id]},
+    )
+    assert done["rows"] >= sum(len(one.entries) + 2 for one in who)
+    assert (failed["command"], failed["rows"], failed["outcome"]) == ("replay", 0, "CommandFailed")
+    run(surroundings | {"MATIH_AUDIT_ARCHIVE": str(tmp_path / "slip")}, code=1)
+    assert not (tmp_path / "slip").exists()
 
 
 def proof(archive: Path, old: SqlBench, new: str) -> tuple[int, set[tuple[str, str]]]:
