@@ -106,19 +106,25 @@ def test_what_has_expired_is_explained(storage: LocalFolder, tmp_path: Path, ten
 
 
 def test_a_run_without_an_end_of_its_own_is_unproven(storage: LocalFolder, tmp_path: Path) -> None:
-    ended, died, silent, again, running = (logging(1) for _ in range(5))
+    ended, died, silent, again, running, unheard = (logging(1) for _ in range(6))
     for who in (ended, died, silent, again, running):
         add(storage, [who.created(), who.logged(1, 1)])
     add(storage, [ended.ended(), died.ended("FAILED", inferred=True), reaped(silent), reaped(again), again.ended()])
+    add(storage, [reaped(running), beat(running), beat(unheard)])
     found = report(tmp_path, "gaps")
     assert found["numbers"] == []
     assert {one["run_id"]: one["why"] for one in found["unproven"]} == {
         silent.run_id: completeness.SILENT,
         running.run_id: completeness.NO_END,
+        unheard.run_id: completeness.NO_END,
     }
     told = command(tmp_path, "gaps")
-    assert "2 runs unproven" in told
+    assert "3 runs unproven" in told
     assert "matih sync" in told
+
+
+def beat(who: Producer) -> TrackingEvent:
+    return TrackingEvent("", who.tenant, START, events.Heartbeat(who.run_id, who.producer_id, who.attempt), host="node")
 
 
 def reaped(who: Producer) -> TrackingEvent:

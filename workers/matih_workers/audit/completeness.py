@@ -13,7 +13,7 @@ from bisect import bisect_left
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from matih_schemas.events import RunCreated, RunEnded, RunLogged
+from matih_schemas.events import Heartbeat, RunCreated, RunEnded, RunLogged
 from matih_schemas.identity import event_id
 
 if TYPE_CHECKING:
@@ -176,6 +176,9 @@ class Sequences:
             self._take_logged(event, payload, place)
         elif isinstance(payload, RunEnded) and payload.silent:
             self._silent.add(payload.run_id)
+        elif isinstance(payload, Heartbeat):
+            self._producer(event, payload.producer_id, payload.run_id)
+            self._silent.discard(payload.run_id)
         elif isinstance(payload, (RunCreated, RunEnded)):
             producer = self._producer(event, payload.producer_id, payload.run_id)
             producer.add(payload.sequence, payload.sequence + 1, place)
@@ -248,6 +251,8 @@ def _united(spans: Iterable[_Span]) -> list[_Span]:
 def _is_of_journal(event: TrackingEvent) -> bool:
     """Whether a shipper made the event of a journal: its id comes of its entry's place there; the API's are random."""
     payload: Any = event.payload
+    if isinstance(payload, Heartbeat):
+        return True
     first = payload.groups[0] if isinstance(payload, RunLogged) else payload
     number = getattr(first, "first_sequence" if isinstance(payload, RunLogged) else "sequence")
     return event.event_id == event_id(payload.run_id, first.producer_id, number, event.kind)
