@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.audit.test_recovery import KEY, TOPIC_ID
 from tests.waiting import until
-from tests.workers.journals import Entry, Producer
+from tests.workers.journals import Entry, Producer, experiment_event
 
 from matih_console.main import main
-from matih_schemas import codec
+from matih_schemas import codec, events, identity
+from matih_schemas.admin_details import RUNS, listed
 from matih_workers.audit.batch import Batch
 from matih_workers.audit.log import LogWriter
 from matih_workers.audit.record import ArchivedRecord
@@ -30,23 +31,27 @@ if TYPE_CHECKING:
 
     from matih_schemas.events import TrackingEvent
 
+ABOUT = (("acme", "mine"), ("acme", "other"), ("evil", "mine"))
 RECEIVED = 1_750_000_000_000
 
 
-def add(storage: LocalFolder, events: Sequence[TrackingEvent | bytes], partition: int = 0) -> None:
+def add(
+    storage: LocalFolder, some: Sequence[TrackingEvent | bytes], partition: int = 0, received: int = RECEIVED
+) -> None:
     """Archives events as if they stood on the topic next, one a second."""
     batch = Batch([TOPIC_ID], LogWriter(storage, KEY).state)
     first = LogWriter(storage, KEY).state.ends.get(TOPIC_ID.partition(partition), 0)
-    batch.add(TOPIC_ID.partition(partition), [record(offset, event) for offset, event in enumerate(events, first)])
+    records = [record(offset, event, received) for offset, event in enumerate(some, first)]
+    batch.add(TOPIC_ID.partition(partition), records)
     storage.write(batch.files())
     LogWriter(storage, KEY).commit(batch.entries())
 
 
-def record(offset: int, event: TrackingEvent | bytes) -> ArchivedRecord:
+def record(offset: int, event: TrackingEvent | bytes, received: int = RECEIVED) -> ArchivedRecord:
     if isinstance(event, bytes):
-        return ArchivedRecord(offset, RECEIVED + 1000 * offset, 1, b"acme/x", event)
+        return ArchivedRecord(offset, received + 1000 * offset, 1, b"acme/x", event)
     key, headers = codec.event_key(event), tuple(codec.headers(event))
-    return ArchivedRecord(offset, RECEIVED + 1000 * offset, 1, key, codec.encode(event), headers)
+    return ArchivedRecord(offset, received + 1000 * offset, 1, key, codec.encode(event), headers)
 
 
 @pytest.fixture
@@ -120,20 +125,52 @@ def test_exports(storage: LocalFolder, tmp_path: Path) -> None:
 
     assert offsets("--tenant", "acme") == [0, 2, 3]
     assert offsets("--kind", "RunCreated", "--tenant", "more") == [1]
-    assert offsets("--experiment", "one") == [0]
+    assert offsets("--experiment", "one") == [0, 3]
+    assert offsets("--run", more.run_id) == [1]
     assert offsets("--actor", "nobody") == []
     assert offsets("--from", "2025-06-15T15:06:41Z", "--to", "2025-06-15T15:06:43Z") == [1, 2]
     assert "--out" in command(tmp_path, "export", "--format", "parquet", code=2)
     assert "--from" in command(tmp_path, "export", "--from", "rain", code=2)
 
 
+def test_what_is_about_an_experiment(storage: LocalFolder, tmp_path: Path) -> None:
+    mine, other, foreign = (Producer(tenant=tenant, experiment=name) for tenant, name in ABOUT)
+    ours = identity.experiment_id("acme", "mine")
+    erasing = events.AdminAction("audit.erase", "asked for", f"run {mine.run_id}", listed(RUNS, [mine.run_id]))
+    add(storage, [experiment_event("acme", events.ExperimentCreated(ours, "mine")), other.created(), foreign.created()])
+    add(storage, [mine.created(), mine.log(Entry({"a": 1.0})), other.log(Entry({"a": 1.0})), mine.ended()])
+    renamed = events.ExperimentUpdated(ours, name="new")
+    add(storage, [mine.deleted(), other.deleted(), mine.restored(), experiment_event("acme", renamed)])
+    add(storage, [experiment_event("acme", erasing), experiment_event("acme", events.ExperimentDeleted(ours))])
+
+    def offsets(*arguments: str) -> list[int]:
+        return [json.loads(line)["offset"] for line in command(tmp_path, "export", *arguments).splitlines()]
+
+    of_acme = [0, 3, 4, 6, 7, 9, 10, 11, 12]
+    assert offsets("--experiment", ours) == offsets("--experiment", "new") == of_acme
+    assert offsets("--experiment", "mine") == sorted([2, *of_acme])
+    assert offsets("--experiment", "mine", "--tenant", "acme") == of_acme
+    assert offsets("--experiment", "mine", "--kind", "RunEnded") == [6]
+    assert offsets("--experiment", ours, "--from", "2025-06-15T15:06:46Z", "--to", "2025-06-15T15:06:48Z") == [6, 7]
+    assert offsets("--experiment", "nothing") == []
+    assert offsets("--run", other.run_id) == [1, 5, 8]
+    assert offsets("--run", other.run_id, "--experiment", "mine") == []
+    assert offsets("--run", mine.run_id) == [3, 4, 6, 7, 9, 11]
+    tailed = command(tmp_path, "tail", "--json", "-n", "2", "--experiment", "other").splitlines()
+    assert [json.loads(line)["offset"] for line in tailed] == [5, 8]
+    tailed = command(tmp_path, "tail", "--json", "-n", "1", "--run", other.run_id).splitlines()
+    assert [json.loads(line)["offset"] for line in tailed] == [8]
+
+
 def test_tail_follows(storage: LocalFolder, tmp_path: Path) -> None:
     who = Producer(tenant="acme")
     add(storage, [who.created(), who.log(Entry({"a": 1.0}))])
+    add(storage, [Producer(tenant="acme", experiment="other").created()])
     assert len(command(tmp_path, "tail", "-n", "1").splitlines()) == 1
+    arguments = ["audit", "tail", "--follow", "--json", "--experiment", who.experiment]
     with (tmp_path / "tail").open("wb") as out:
         following = subprocess.Popen(
-            [sys.executable, "-m", "matih_console.main", "audit", "tail", "--follow", "--json"],
+            [sys.executable, "-m", "matih_console.main", *arguments],
             env=environment(tmp_path),
             stdout=out,
         )
@@ -146,28 +183,3 @@ def test_tail_follows(storage: LocalFolder, tmp_path: Path) -> None:
     finally:
         following.send_signal(signal.SIGINT)
         assert following.wait(10) == 130
-
-
-def test_what_is_missing(storage: LocalFolder, tmp_path: Path) -> None:
-    whole, lost, behind_a_gap = (Producer(tenant="acme") for _ in range(3))
-    for who in (whole, lost, behind_a_gap):
-        for step in range(4):
-            who.log(Entry({"a": 1.0}, step=step))
-    again = [whole.logged(1, 2), whole.logged(2, 3)]
-    add(storage, [whole.created(), *again, whole.ended(), lost.created(), lost.logged(1, 1), lost.logged(4, 1)])
-    found = report(tmp_path, "gaps", code=1)
-    assert [(gap["run_id"], gap["first"], gap["end"], gap["reason"]) for gap in found["numbers"]] == [
-        (lost.run_id, 2, 4, "")
-    ]
-    assert found["offsets"] == []
-    add(storage, [lost.logged(2, 2)])
-    assert report(tmp_path, "gaps")["numbers"] == []
-    batch = Batch([TOPIC_ID], LogWriter(storage, KEY).state)
-    batch.gap(TOPIC_ID.partition(3), 2)
-    LogWriter(storage, KEY).commit(batch.entries())
-    add(storage, [behind_a_gap.logged(2, 1), whole.log(Entry(tags={"matih.dropped": '{"spool_full": 7}'}))], 3)
-    found = report(tmp_path, "gaps")
-    assert [(gap["first"], gap["end"]) for gap in found["offsets"]] == [(0, 2)]
-    assert [(gap["first"], gap["end"]) for gap in found["numbers"]] == [(0, 2)]
-    assert "retention passed" in found["numbers"][0]["reason"]
-    assert found["dropped"] == {whole.run_id: '{"spool_full": 7}'}

@@ -22,10 +22,11 @@ from matih_schemas.admin_details import RUNS, names_in
 from matih_schemas.events import AdminAction, TrackingEvent
 from matih_workers.audit import erasing, notes, policies
 from matih_workers.audit.access_log import ACCESS, accesses
-from matih_workers.audit.entries import Statement, encode
+from matih_workers.audit.entries import Statement, decode, encode
 from matih_workers.audit.errors import Damaged
-from matih_workers.audit.log import LogWriter
+from matih_workers.audit.log import Log, LogWriter
 from matih_workers.audit.policies import DAY_MS, Hold, Policies
+from matih_workers.audit.reading import ArchiveReader
 from matih_workers.audit.storage import LocalFolder
 from matih_workers.positions import Source
 from matih_workers.replay.archive import archived_topics
@@ -79,9 +80,6 @@ def test_retention_erases_what_is_older_and_nobodys_else(storage: LocalFolder, t
 
 
 def statements(storage: LocalFolder) -> list[Statement]:
-    from matih_workers.audit.entries import decode
-    from matih_workers.audit.log import Log
-
     found = map(decode, Log(storage).entries(0, LogWriter(storage, KEY).checkpoint.size))
     return [one for one in found if isinstance(one, Statement)]
 
@@ -135,7 +133,7 @@ def test_a_replay_counts_what_has_expired(storage: LocalFolder, tmp_path: Path) 
     async def replayed() -> tuple[dict[str, Any], set[str]]:
         memory = MemoryStore()
         replay = Replay(memory, WorkerSettings(store_uri="sqlite://"), Rate(None))
-        source = archived_topics(str(tmp_path / "archive"))(Source(*TOPIC_ID))
+        source = archived_topics(ArchiveReader(storage))(Source(*TOPIC_ID))
         assert source is not None
         await replay.run(source, await source.held(), lambda _: True, Unsaved())
         return report_of([replay.outcome]), set(memory.runs)

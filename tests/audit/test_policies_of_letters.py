@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from tests.audit.test_events import RECEIVED, command, report
@@ -79,3 +80,11 @@ def test_letters_are_erased_with_their_run(storage: LocalFolder, tmp_path: Path)
     told = report(tmp_path, "show", other.run_id)["events"]
     assert [one["dead_letter"] != "" for one in told].count(True) == 2
     assert {one["applied"] for one in told if one["dead_letter"]} == {None}
+
+
+def test_letters_are_found_by_the_experiment_of_their_run(storage: LocalFolder, tmp_path: Path) -> None:
+    mine, other = Producer(tenant="acme", experiment="mine"), Producer(tenant="acme", experiment="other")
+    written_for(storage, mine, other)
+    add_letters(storage, mine, other)
+    found = command(tmp_path, "export", "--dead-letters", "--experiment", "mine").splitlines()
+    assert [json.loads(line)["offset"] for line in found] == [0, 1]

@@ -23,6 +23,8 @@ from tests.workers.views import SqlBench
 from matih_kafka.publisher import Record
 from matih_kafka.reading import delete_before, topic_reader
 from matih_schemas import events, identity, tags
+from matih_workers.audit.access_log import accesses
+from matih_workers.audit.storage import LocalFolder
 from matih_workers.replay.access import Access
 from matih_workers.replay.selection import Selection
 from matih_workers.replay.session import NotEmpty, Order, Session
@@ -140,6 +142,8 @@ def test_what_kafka_has_no_more_comes_from_the_archive(postgres_pipe: Pipe, empt
     published_before = postgres_pipe.published
     done = replay(postgres_pipe, "--full", "--yes", "--archive", str(archive), uri=empty_uri)
     assert (done["seen"], done["refused"]) == (published_before, {"malformed": 1})
+    (noted,) = accesses(LocalFolder(archive))
+    assert (noted["command"], noted["rows"], noted["outcome"]) == ("replay", sum(archived.values()), "done")
     for one in who:
         assert SqlBench(empty_uri).view(one.run_id) == SqlBench(postgres_pipe.store_uri).view(one.run_id)
 

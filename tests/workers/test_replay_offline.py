@@ -12,16 +12,19 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from mlflow import MlflowClient
 from tests.audit.test_recovery import KEY
 from tests.audit.world import archive_of
 from tests.waiting import until
+from tests.workers.journals import Producer, experiment_event
 from tests.workers.test_replay import history, points, positions, published, replay, whole, without_notes
 from tests.workers.views import SqlBench
 
 from matih_console.main import main
 from matih_local import mlflow_schema
-from matih_schemas import codec, identity
+from matih_schemas import codec, events, identity
 from matih_schemas.topics import catalogue, dead_letter_name
+from matih_workers.audit.access_log import accesses
 from matih_workers.audit.batch import Batch, Topic
 from matih_workers.audit.log import LogWriter
 from matih_workers.audit.reading import ArchiveReader
@@ -29,13 +32,13 @@ from matih_workers.audit.record import ArchivedRecord
 from matih_workers.audit.storage import LocalFolder
 from matih_workers.replay.offline import OfflineAccess
 from matih_workers.replay.session import Order, Session
+from matih_workers.replay.verifying import verified
 from matih_workers.settings import WorkerSettings, make_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.workers.journals import Producer
     from tests.workers.pipe import Pipe
 
     from matih_schemas.events import TrackingEvent
@@ -72,9 +75,9 @@ def who(archive: Path) -> list[Producer]:
     producers, storage = history(), LocalFolder(archive)
     first, second = list[Any](), list[Any]()
     for one in producers:
-        events = whole(one, steps=60)
-        first += events[:30]
-        second += events[30:]
+        made = whole(one, steps=60)
+        first += made[:30]
+        second += made[30:]
     archived(storage, TOPICS[0], first, RECEIVED)
     archived(storage, LETTERS, second[:5], RECEIVED)
     archived(storage, TOPICS[1], second, RECEIVED + 100_000)
@@ -161,6 +164,54 @@ def test_killed_and_started_again_it_goes_on_through_all_topics(
         assert found.latest == expected.latest
     assert positions(empty_uri) == positions(clean.uri)
     assert not list((tmp_path / "state" / "replay").iterdir()), "the next one begins anew"
+
+
+def test_that_it_reads_the_archive_is_noted(who: list[Producer], archive: Path, empty_uri: str, tmp_path: Path) -> None:
+    surroundings = environment(archive, empty_uri, tmp_path)
+    run(surroundings, "--run", who[0].run_id)
+    run(surroundings | {"MATIH_EVENTS_TOPIC": "another.events.v1"}, code=1)
+    done, failed = accesses(LocalFolder(archive))
+    assert (done["command"], done["outcome"], done["asked"]) == (
+        "replay",
+        "done",
+        {"offline": True, "run": [who[0].run_id]},
+    )
+    assert done["rows"] >= sum(len(one.entries) + 2 for one in who)
+    assert (failed["command"], failed["rows"], failed["outcome"]) == ("replay", 0, "CommandFailed")
+    run(surroundings | {"MATIH_AUDIT_ARCHIVE": str(tmp_path / "slip")}, code=1)
+    assert not (tmp_path / "slip").exists()
+
+
+def proof(archive: Path, old: SqlBench, new: str) -> tuple[int, set[tuple[str, str]]]:
+    """How many differences the comparison finds, and all that differs of experiments."""
+    settings = WorkerSettings(store_uri=new)
+    access = OfflineAccess(ArchiveReader(LocalFolder(archive)), NAME, settings, make_store(settings), archive)
+    found = asyncio.run(verified(Session(access), old=old.uri, new=new))
+    return found["differences"], {
+        (row["cause"], row["what"]) for row in found["findings"] if row["of"].startswith("experiment")
+    }
+
+
+def test_the_proof_sees_an_experiment_that_is_not_what_the_events_say(archive: Path, tmp_path: Path) -> None:
+    one = Producer(tenant="acme")
+    renamed = events.ExperimentUpdated(identity.experiment_id("acme", one.experiment), "new", tags={"team": "b"})
+    archived(LocalFolder(archive), TOPICS[1], [*whole(one), experiment_event("acme", renamed)], RECEIVED)
+    old, new = (at_one_go(archive, tmp_path / name, Order("full"))[0] for name in ("old", "new"))
+    assert proof(archive, old, new.uri) == (0, set())
+    (home,) = {run.info.experiment_id for run in old.runs(one.run_id)}
+    MlflowClient(old.uri).rename_experiment(home, "acme/edited")
+    MlflowClient(old.uri).set_experiment_tag(home, "mine", "1")
+    edits = {("edited in MLflow", "name"), ("edited in MLflow", "tag mine")}
+    assert proof(archive, old, new.uri) == (0, edits)
+    MlflowClient(new.uri).set_experiment_tag(home, "team", "c")
+    MlflowClient(new.uri).delete_experiment(home)
+    wrong = {("difference", "tag team"), ("difference", "deleted")}
+    differences, found = proof(archive, old, new.uri)
+    assert found == edits | wrong
+    assert differences >= 2
+    nothing = f"sqlite:///{tmp_path / 'nothing.db'}"
+    mlflow_schema.main(nothing)
+    assert proof(archive, old, nothing) == (2, {("difference", "the whole")}), "the experiment and its run"
 
 
 def test_wrong_use_is_told(who: list[Producer], archive: Path, empty_uri: str, tmp_path: Path) -> None:

@@ -17,7 +17,15 @@ from matih_schemas import codec, events, identity, tags
 from matih_workers.positions import Position, Source
 from matih_workers.records import Received
 from matih_workers.replay import cli
-from matih_workers.replay.comparison import DIFFERENCE, EDITED, OLD_ONLY, RunSeen, compare_runs
+from matih_workers.replay.comparison import (
+    DIFFERENCE,
+    EDITED,
+    OLD_ONLY,
+    ExperimentSeen,
+    RunSeen,
+    compare_experiments,
+    compare_runs,
+)
 from matih_workers.replay.gaps import missing
 from matih_workers.replay.order import Batch, merged
 from matih_workers.replay.ranges import common, text, united, without
@@ -146,6 +154,11 @@ def test_a_selection_chooses() -> None:
     assert chosen(since=START, until=START + 1) == list(range(7))
     assert Selection(tenants=frozenset("ab")).text() == Selection(tenants=frozenset("ba")).text()
     assert Selection(tenants=frozenset("a")).text() != Selection(runs=frozenset("a")).text()
+    later = [record(mine.ended(), received=START + 9), record(other.ended(), received=START + 9)]
+    chooser = Chooser(Selection(experiments=frozenset({"mine"}), since=START + 1))
+    assert [chooser.wants(one) for one in [*stream, *later]] == [False] * 7 + [True, False], "made before the time"
+    chooser = Chooser(Selection(experiments=frozenset({"new"})))
+    assert [index for index, one in enumerate([*stream, stream[0], stream[1]]) if chooser.wants(one)] == [6, 7, 8]
     again = Chooser(Selection(experiments=frozenset({"mine"})))
     again.learn(stream[0])
     assert again.wants(stream[1])
@@ -236,6 +249,26 @@ def test_what_people_edited_is_told_from_what_is_missing() -> None:
         ("param p", "latest loss"), DIFFERENCE
     )
     assert causes(replace(RUN, points={*RUN.points, ("x", "1.0", 1, 1)}), RUN) == {"metric x": OLD_ONLY}
+
+
+MADE = ExperimentSeen("acme/e", deleted=False, tags={"t": "1", "matih.experiment.x": "1"})
+
+
+def judged(old: ExperimentSeen | None, new: ExperimentSeen | None, said: ExperimentSeen | None) -> dict[str, str]:
+    return {finding.what: finding.cause for finding in compare_experiments("experiment", old, new, said)}
+
+
+def test_of_an_experiment_the_events_tell() -> None:
+    other = ExperimentSeen("acme/f", deleted=True, tags={"t": "2", "u": "3"})
+    names = ("name", "deleted", "tag t", "tag u")
+    assert judged(MADE, replace(MADE, tags={"t": "1"}), MADE) == {}
+    assert judged(other, MADE, MADE) == dict.fromkeys(names, EDITED)
+    assert judged(other, MADE, None) == dict.fromkeys(names, EDITED), "nobody knows better"
+    assert judged(MADE, other, MADE) == dict.fromkeys(names, DIFFERENCE)
+    assert judged(other, MADE, other) == dict.fromkeys(names, DIFFERENCE)
+    assert judged(replace(MADE, tags={}), MADE, MADE) == {"tag t": EDITED}
+    assert judged(MADE, None, MADE) == judged(None, MADE, MADE) == judged(None, MADE, None) == {"the whole": DIFFERENCE}
+    assert judged(MADE, None, None) == {"the whole": EDITED}
 
 
 @pytest.mark.parametrize(

@@ -88,13 +88,23 @@ def noted(place: str, archive: Storage, command: str, asked: Mapping[str, Any]) 
 
 
 def accesses(log: Storage) -> Iterator[dict[str, Any]]:
-    """What a log holds, in the order of its time.
+    """What a log holds, in the order of its time, each with its `path`; what can't be read has no more than that.
 
     Raises:
         StorageUnavailable: it can't be read.
     """
     for path in log.paths(ACCESS):
-        yield json.loads(log.read(path) or b"{}")
+        data = log.read(path)
+        if data is not None:
+            yield {"path": path, **_read(data)}
+
+
+def _read(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return {"outcome": "unreadable"}
+    return found if isinstance(found, dict) else {"outcome": "unreadable"}
 
 
 def _log(place: str, archive: Storage) -> Storage | None:

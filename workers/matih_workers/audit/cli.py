@@ -16,9 +16,11 @@ from matih_kafka.errors import InvalidSettings
 from matih_kafka.settings import KafkaSettings, kafka_settings
 from matih_schemas.errors import MatihError
 from matih_workers.audit import notes
+from matih_workers.audit.account_commands import accesses, certificates
 from matih_workers.audit.check_commands import check
 from matih_workers.audit.errors import InvalidKey
-from matih_workers.audit.event_commands import export, gaps, show, tail
+from matih_workers.audit.event_commands import export, show, tail
+from matih_workers.audit.gaps_command import gaps
 from matih_workers.audit.options import Archive, settings_for
 from matih_workers.audit.retention_commands import expire, hold, policies_, release, retain
 from matih_workers.audit.storage import open_storage
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     from matih_workers.audit.settings import AuditSettings
 
 audit = typer.Typer(add_completion=False, help="The archive of all events that proves itself.")
-for _command in (verify, prove, check, gaps, show, tail, export, compact, erase, rotate, retain, hold, release, expire):
+_ASKING = (verify, prove, check, gaps, show, tail, export, certificates, accesses)
+for _command in (*_ASKING, compact, erase, rotate, retain, hold, release, expire):
     audit.command()(_command)
 audit.command(name="policies")(policies_)
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Why = str
 """Why a record goes, as its certificate says."""
+_Places = dict[tuple[Why, str], list[tuple[int, bytes]]]
+"""By why they go and whose they are, the offsets of records, and the digests of what stands there now."""
 
 
 class Subject(NamedTuple):
@@ -130,10 +132,18 @@ def planned(storage: Storage, writer: LogWriter, policies: Policies, choice: Cho
     return plan
 
 
-def erase(storage: Storage, writer: LogWriter, plan: Plan, actor: str, time_ms: int) -> None:
+def erase(storage: Storage, writer: LogWriter, plan: Plan, actor: str, time_ms: int, run_id: str | None = None) -> None:
     """Erases what is planned. Killed in between, it is done by planning and doing it again.
 
     The certificate comes first: a payload that is still there beside it verifies, one that is gone without it does not.
+
+    Args:
+        storage: the archive.
+        writer: of its log.
+        plan: what goes.
+        actor: who does it.
+        time_ms: when, in ms since the epoch.
+        run_id: the run that was named, if all that goes is of one.
 
     Raises:
         Damaged: a file can't be read.
@@ -147,24 +157,25 @@ def erase(storage: Storage, writer: LogWriter, plan: Plan, actor: str, time_ms: 
         whole, places = _without(records_in(data, file), plan)
         statements = [
             encode(statement)
-            for why, some in places.items()
-            for statement in certificates(file.partition, some, actor, why, time_ms)
+            for (why, tenant), some in places.items()
+            for statement in certificates(file.partition, some, actor, why, time_ms, tenant, run_id)
         ]
         writer.commit(statements)
         topic = container.topic_in(data)
         storage.write({file.path: container.encode_file(file.partition, topic, whole)})
 
 
-def _without(records: Iterable[ArchivedRecord], plan: Plan) -> tuple[list[bytes], dict[Why, list[tuple[int, bytes]]]]:
-    """The records' bytes without what is to go; and of that, by why it goes, the offsets and what stands there now."""
+def _without(records: Iterable[ArchivedRecord], plan: Plan) -> tuple[list[bytes], _Places]:
+    """The records' bytes without what is to go; and what that is."""
     whole: list[bytes] = []
-    places: dict[Why, list[tuple[int, bytes]]] = {}
+    places: _Places = {}
     for record in records:
         why = plan.why(record)
         encoded = record_bytes.encode(record if why is None else record_bytes.erase(record))
         whole.append(encoded)
         if why is not None:
-            places.setdefault(why, []).append((record.offset, record_bytes.digest_of(encoded)))
+            now = record_bytes.digest_of(encoded)
+            places.setdefault((why, _key(record)[0]), []).append((record.offset, now))
     return whole, places
 
 

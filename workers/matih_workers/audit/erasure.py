@@ -2,21 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from matih_workers.audit.entries import Statement
+from matih_workers.audit.entries import STATEMENT, Statement, decode
+from matih_workers.audit.errors import Damaged
 from matih_workers.audit.partition import PartitionId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 TYPE: Final = "erasure"
 PLACES_MAX: Final = 700
 """Records in one certificate: an entry of the log has 65 535 bytes at most."""
 
 
+class Certificate(NamedTuple):
+    """One certificate, as people ask for it.
+
+    Attributes:
+        entry: its place in the log.
+        partition: whose records they were.
+        first, last: the least and the greatest of their offsets.
+        records: how many.
+        tenant, run_id: whose they were; None if they were not of one run alone, or it does not say.
+        time: ms since the epoch.
+    """
+
+    entry: int
+    partition: PartitionId
+    first: int
+    last: int
+    records: int
+    actor: str
+    reason: str
+    time: int
+    tenant: str | None
+    run_id: str | None
+
+    @property
+    def whose(self) -> str:
+        """For people."""
+        of = (self.run_id and f"run {self.run_id}", self.tenant and f"tenant {self.tenant}")
+        return " of ".join(filter(None, of)) or "-"
+
+    @property
+    def where(self) -> str:
+        """Partition and offsets, for people."""
+        return f"{self.partition}: {self.first} to {self.last}"
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {**self._asdict(), "partition": str(self.partition)}
+
+
 def certificates(
-    partition: PartitionId, places: Sequence[tuple[int, bytes]], actor: str, reason: str, time_ms: int
+    partition: PartitionId,
+    places: Sequence[tuple[int, bytes]],
+    actor: str,
+    reason: str,
+    time_ms: int,
+    tenant: str | None = None,
+    run_id: str | None = None,
 ) -> list[Statement]:
     """What the log says of records of a partition whose payload goes: who, why, when, and what stands there instead.
 
@@ -26,10 +72,35 @@ def certificates(
         actor: who does it.
         reason: why.
         time_ms: when, in ms since the epoch.
+        tenant: whose they all are.
+        run_id: of which run, if they are all of one that was named.
     """
     head: dict[str, Any] = {**partition._asdict(), "actor": actor, "reason": reason, "time": time_ms}
+    head |= {name: value for name, value in (("tenant", tenant), ("run", run_id)) if value}
     parts = [places[at : at + PLACES_MAX] for at in range(0, len(places), PLACES_MAX)]
     return [Statement(TYPE, head | {"places": [[offset, now.hex()] for offset, now in part]}) for part in parts]
+
+
+def certificates_in(entries: Iterable[bytes]) -> Iterator[Certificate]:
+    """Those among a log's entries, from its first on.
+
+    Raises:
+        Damaged: one can't be read.
+    """
+    for number, encoded in enumerate(entries):
+        entry = decode(encoded) if encoded[0] == STATEMENT else None
+        if isinstance(entry, Statement) and entry.type == TYPE:
+            yield _certificate(number, entry.body)
+
+
+def _certificate(number: int, body: dict[str, Any]) -> Certificate:
+    try:
+        offsets = [int(offset) for offset, _ in body["places"]]
+        where = PartitionId(body["cluster_id"], body["topic_id"], body["partition"])
+        told = (str(body["actor"]), str(body["reason"]), int(body["time"]), body.get("tenant"), body.get("run"))
+        return Certificate(number, where, min(offsets), max(offsets), len(offsets), *told)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"the certificate in entry {number} of the log can't be read: {error!r}") from error
 
 
 class Erasures:

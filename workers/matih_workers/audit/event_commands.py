@@ -1,4 +1,4 @@
-"""`matih audit show|tail|export|gaps`: an auditor's questions, answered from the archive alone."""
+"""`matih audit show|tail|export`: an auditor's questions, answered from the archive alone."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import heapq
 import sys
 import time
 from dataclasses import replace
-from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -20,34 +19,30 @@ from matih_kafka.framing import environment_ids, reframer
 from matih_schemas.events import AdminAction
 from matih_workers.audit import exporting
 from matih_workers.audit.applied import Applied, ask_store
-from matih_workers.audit.completeness import Sequences
-from matih_workers.audit.entries import GapEntry, decode
-from matih_workers.audit.events import ArchivedEvent, Selection, archived_events, in_time
+from matih_workers.audit.events import ArchivedEvent, Experiments, Selection, archived_events, in_time
 from matih_workers.audit.history import History, Step
-from matih_workers.audit.log import Log
 from matih_workers.audit.options import Archive, opened
 from matih_workers.audit.reading import ArchiveReader
+from matih_workers.audit.tables import moment
 from matih_workers.moment_option import moment_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from matih_workers.audit.checkpoint import Checkpoint
     from matih_workers.audit.partition import PartitionId
-    from matih_workers.audit.storage import Storage
 
 FOLLOW_SECONDS: Final = 0.5
-SHOWN: Final = 100
 Tenants = Annotated[list[str] | None, typer.Option("--tenant", help="Only this tenant's; may be repeated.")]
 Kinds = Annotated[list[str] | None, typer.Option("--kind", help="Only of this kind, as RunEnded; may be repeated.")]
 Actors = Annotated[
     list[str] | None,
     typer.Option("--actor", help="Only by this principal, or, of who has none, this claimed user; may be repeated."),
 ]
-Experiments = Annotated[
+OfExperiment = Annotated[
     list[str] | None,
-    typer.Option("--experiment", help="Only events that name this experiment, by id or name; may be repeated."),
+    typer.Option("--experiment", help="Only about this experiment and its runs, by id or name; may be repeated."),
 ]
+Runs = Annotated[list[str] | None, typer.Option("--run", help="Only what is about this run; may be repeated.")]
 From = Annotated[
     str | None, typer.Option("--from", help="Received at or after: 2026-01-31, 2026-01-31T08:00Z, 2h, 3d ago.")
 ]
@@ -77,11 +72,14 @@ def show(
     history = History()
     with opened("audit show", archive, run=run_id, tenant=tenant) as reading:
         reader = ArchiveReader(reading.storage)
-        found = list(in_time(_events(reader, selection)))
+        found = list(in_time(events_of(reader, selection)))
         steps = [history.step(one) for one in found]
         reading.access.rows = len(steps)
     if not steps:
-        raise CommandFailed(f"run {run_id} is not in the archive: is the id whole, and has the archiver come so far?")
+        raise CommandFailed(
+            f"run {run_id} is not in the archive, or erased (see `matih audit certificates`): is the id whole, and has "
+            "the archiver come so far?"
+        )
     said = ask_store({one.partition for one in found if not one.dead_letter}, reader.topics())
     steps = [_with_applied(step, said, one) for step, one in zip(steps, found, strict=True)]
     if json:
@@ -99,23 +97,25 @@ def tail(
     tenant: Tenants = None,
     kind: Kinds = None,
     actor: Actors = None,
-    experiment: Experiments = None,
+    experiment: OfExperiment = None,
+    run: Runs = None,
     dead_letters: DeadLetters = False,
     json: JsonOption = False,
 ) -> None:
     """The archive's latest events, in the order in which Kafka received them; with --json one object a line."""
-    selection = _selection(tenant, kind, actor, experiment, None, None, dead_letters=dead_letters)
-    asked = {"tenant": tenant, "kind": kind, "actor": actor, "experiment": experiment}
+    selection = _selection(tenant, kind, actor, run, None, None, dead_letters=dead_letters)
+    asked = {"tenant": tenant, "kind": kind, "actor": actor, "experiment": experiment, "run": run}
+    experiments = Experiments(experiment or ())
     shown = {"lines": lines, "follow": follow, "dead_letters": dead_letters}
     with opened("audit tail", archive, **shown, **asked) as reading:
         reader, access = ArchiveReader(reading.storage), reading.access
-        latest = heapq.nlargest(lines, _events(reader, selection), key=_received)
+        latest = heapq.nlargest(lines, events_of(reader, selection, experiments=experiments), key=_received)
         access.rows = _print_events(reversed(latest), json=json)
         while follow:
             time.sleep(FOLLOW_SECONDS)
             now = ArchiveReader(reading.storage)
             if now.checkpoint != reader.checkpoint:
-                come = sorted(_events(now, selection, reader.ends()), key=_received)
+                come = sorted(events_of(now, selection, reader.ends(), experiments), key=_received)
                 access.rows += _print_events(come, json=json)
                 reader = now
 
@@ -127,60 +127,28 @@ def export(
     tenant: Tenants = None,
     kind: Kinds = None,
     actor: Actors = None,
-    experiment: Experiments = None,
+    experiment: OfExperiment = None,
+    run: Runs = None,
     dead_letters: DeadLetters = False,
     since: From = None,
     until: To = None,
 ) -> None:
     """The archive's events as rows, for other tools: docs/guides/audit.md says what the columns mean."""
-    selection = _selection(tenant, kind, actor, experiment, since, until, dead_letters=dead_letters)
+    selection = _selection(tenant, kind, actor, run, since, until, dead_letters=dead_letters)
     if format_ is Format.parquet and out is None:
         raise WrongUse("export: a Parquet file needs a name: give --out FILE")
-    asked = {"tenant": tenant, "kind": kind, "actor": actor, "experiment": experiment, "from": since, "to": until}
-    form = {"format": format_.value, "out": out, "dead_letters": dead_letters}
+    asked = {"tenant": tenant, "kind": kind, "actor": actor, "experiment": experiment, "run": run}
+    form = {"from": since, "to": until, "format": format_.value, "out": out, "dead_letters": dead_letters}
     with opened("audit export", archive, **form, **asked) as reading:
         try:
-            count = _export(_events(ArchiveReader(reading.storage), selection), format_, out)
+            reader, experiments = ArchiveReader(reading.storage), Experiments(experiment or ())
+            count = _export(events_of(reader, selection, experiments=experiments), format_, out)
         except ModuleNotFoundError as error:
             raise CommandFailed(f"{error.name} is not installed: pip install 'matih-tracking[reads]'") from error
         except OSError as error:
             raise CommandFailed(f"{out}: {error.strerror}") from error
         reading.access.rows = count
     note(f"{count} events")
-
-
-def gaps(archive: Archive = None, tenant: Tenants = None, json: JsonOption = False) -> int:
-    """What is missing: offsets that the archive lacks, and numbers of producers that no event has. 1 if unexplained."""
-    with opened("audit gaps", archive, tenant=tenant) as reading:
-        reader, sequences, unreadable = ArchiveReader(reading.storage), Sequences(), 0
-        absent = list(_absent(reading.storage, reader.checkpoint))
-        for one in _events(reader, Selection(tenants=frozenset(tenant or ()))):
-            sequences.take(one)
-            unreadable += one.event is None
-        found = sequences.gaps(absent)
-        reading.access.rows = len(absent) + len(found)
-    unexplained = [gap for gap in found if not gap.reason]
-    if json:
-        offsets = [{**gap._asdict(), "partition": str(gap.partition)} for gap in absent]
-        numbers = [gap.as_json() for gap in found]
-        print_json({"offsets": offsets, "numbers": numbers, "dropped": sequences.dropped, "unreadable": unreadable})
-        return 1 if unexplained else 0
-    for gap in absent:
-        console.print(f"{gap.partition}: offsets {gap.first} to {gap.end - 1}: {gap.reason}", soft_wrap=True)
-    for run in found[:SHOWN]:
-        where = f"{run.tenant}/{run.run_id}: producer {run.producer_id}: numbers {run.first} to {run.end - 1}"
-        console.print(f"{where}: {run.reason or 'nobody knows why'}", soft_wrap=True, markup=False)
-    for run_id, counts in sequences.dropped.items():
-        console.print(f"{run_id}: dropped by its own process: {counts}", soft_wrap=True, markup=False)
-    console.print(f"{len(absent)} gaps of offsets, {len(found)} of numbers, {len(unexplained)} without a reason")
-    return 1 if unexplained else 0
-
-
-def _absent(storage: Storage, checkpoint: Checkpoint | None) -> Iterator[GapEntry]:
-    for entry in Log(storage).entries(0, checkpoint.size) if checkpoint else ():
-        found = decode(entry)
-        if isinstance(found, GapEntry):
-            yield found
 
 
 def _export(events: Iterator[ArchivedEvent], format_: Format, out: Path | None) -> int:
@@ -203,15 +171,18 @@ def _print_events(events: Iterable[ArchivedEvent], *, json: bool) -> int:
     return count
 
 
-def _events(
-    reader: ArchiveReader, selection: Selection, after: dict[PartitionId, int] | None = None
+def events_of(
+    reader: ArchiveReader,
+    selection: Selection,
+    after: dict[PartitionId, int] | None = None,
+    experiments: Experiments | None = None,
 ) -> Iterator[ArchivedEvent]:
     """The wanted events, in both framings."""
     try:
         reframe = reframer(environment_ids())
     except InvalidSettings as error:
         raise WrongUse(str(error)) from error
-    return archived_events(reader, selection, after, reframe)
+    return archived_events(reader, selection, after, reframe, experiments)
 
 
 def _received(one: ArchivedEvent) -> tuple[int, str]:
@@ -229,7 +200,7 @@ def _print_event(one: ArchivedEvent, *, json: bool) -> None:
     if isinstance(payload, AdminAction):
         about = f"{payload.action} {payload.target} ({payload.reason})"
     what = row["kind"] or (f"unreadable: {one.unreadable}" if one.unreadable else "-")
-    line = f"{_time(one.record.timestamp)} {one.place:<12} {row['tenant'] or '-'} {what} {about} by {who}"
+    line = f"{moment(one.record.timestamp)} {one.place:<12} {row['tenant'] or '-'} {what} {about} by {who}"
     line += f": {one.dead_letter}" if one.dead_letter else ""
     console.print(line, soft_wrap=True, markup=False)
 
@@ -240,7 +211,7 @@ def _print_step(step: Step) -> None:
         console.print(f"dead letter {step.place}  {of}{step.dead_letter}", soft_wrap=True, markup=False)
         return
     who = step.actor or (f"{step.claimed_user} (as it says itself)" if step.claimed_user else "nobody named")
-    times = f"occurred {_time(step.occurred_at)}, received {_time(step.received_at)}, applied {_applied(step)}"
+    times = f"occurred {moment(step.occurred_at)}, received {moment(step.received_at)}, applied {_applied(step)}"
     console.print(f"{step.place}  {step.kind or step.unreadable}  {times}", soft_wrap=True, markup=False)
     console.print(f"    by {who}, host {step.host or '-'}, event {step.event_id}", soft_wrap=True, markup=False)
     for change in step.changes:
@@ -260,15 +231,15 @@ def _applied(step: Step) -> str:
         return "-" if step.applied is None else "no"
     if step.applied_by is None:
         return "yes"
-    after = "" if step.applied_after is None else f", after {_time(step.applied_after)}"
-    return f"by {_time(step.applied_by)}{after}"
+    after = "" if step.applied_after is None else f", after {moment(step.applied_after)}"
+    return f"by {moment(step.applied_by)}{after}"
 
 
 def _selection(
     tenant: list[str] | None,
     kind: list[str] | None,
     actor: list[str] | None,
-    experiment: list[str] | None,
+    run: list[str] | None,
     since: str | None,
     until: str | None,
     *,
@@ -278,14 +249,8 @@ def _selection(
         tenants=frozenset(tenant or ()),
         actors=frozenset(actor or ()),
         kinds=frozenset(kind or ()),
-        experiments=frozenset(experiment or ()),
+        runs=frozenset(run or ()),
         since=moment_option("--from", since),
         until=moment_option("--to", until),
         dead_letters=dead_letters,
     )
-
-
-def _time(ms: int | None) -> Any:
-    if ms is None:
-        return "-"
-    return datetime.fromtimestamp(ms / 1000, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -14,6 +14,7 @@ from matih_schemas.events import AdminAction
 from matih_schemas.identity import ADMIN
 from matih_schemas.topics import dead_letter_names
 from matih_workers.dead_letters import headers
+from matih_workers.of_experiments import OfExperiments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -63,28 +64,31 @@ class ArchivedEvent(NamedTuple):
 
 @dataclass(frozen=True)
 class Selection:
-    """Which events are wanted; None or empty leaves a thing out of account.
+    """Which events are wanted, but for their experiments; None or empty leaves a thing out of account.
 
     Attributes:
         since, until: by the record's timestamp, in ms since the epoch, `until` not among them.
         actors: authenticated principals; of an event that none sent, the user whom it claims.
-        runs, experiments: what an event is about, also an admin's; experiments by id or name.
+        runs: what an event is about, also an admin's.
         dead_letters: records of the topic of dead letters, in place of events; None wants both.
+        erased: erased records too, whosever they were: their tenants and runs are not known any more.
     """
 
     tenants: frozenset[str] = frozenset()
     runs: frozenset[str] = frozenset()
     actors: frozenset[str] = frozenset()
     kinds: frozenset[str] = frozenset()
-    experiments: frozenset[str] = frozenset()
     since: int | None = None
     until: int | None = None
     dead_letters: bool | None = False
+    erased: bool = False
 
     def may_hold(self, record: ArchivedRecord) -> bool:
         """Whether the record's event may be wanted, by what is seen without decoding it."""
-        if not (self.since or 0) <= record.timestamp < (self.until or 1 << 63):
+        if not (-1 if self.since is None else self.since) <= record.timestamp < (self.until or 1 << 63):
             return False
+        if self.erased and record.erased is not None:
+            return True
         tenant, subject = _key(record)
         of_run = not self.runs or subject in self.runs or subject == ADMIN
         return of_run and (not self.tenants or tenant in self.tenants)
@@ -93,14 +97,50 @@ class Selection:
         """Whether the event is wanted; one that can't be read is where nothing is asked of its content."""
         event, (_, subject) = one.event, _key(one.record)
         if event is None:
-            return not (self.actors or self.kinds or self.experiments) and (not self.runs or subject in self.runs)
+            return not (self.actors or self.kinds) and (not self.runs or subject in self.runs)
         return (
             (not self.tenants or event.tenant_id in self.tenants)
             and (not self.actors or (event.actor or event.claimed_user) in self.actors)
             and (not self.kinds or event.kind in self.kinds)
-            and (not self.runs or subject in self.runs or bool(_runs(event.payload) & self.runs))
-            and (not self.experiments or bool(_experiments(event.payload) & self.experiments))
+            and (not self.runs or subject in self.runs or bool(_named(event.payload, RUNS) & self.runs))
         )
+
+
+class Experiments:
+    """Which of an archive's events are about some experiments, their runs' events and an admin's among them.
+
+    Only a run's creation says whose it is, wherever and whenever that came: so first it looks through the events.
+    """
+
+    def __init__(self, wanted: Iterable[str] = ()) -> None:
+        """Begins; names or ids. None at all leaves experiments out of account."""
+        self._of = OfExperiments(wanted)
+        self._learned: dict[PartitionId, int] = {}
+
+    def learn(self, source: RecordSource, reframe: Reframe) -> None:
+        """Looks for their runs among the events that have come since it looked last; raises as `archived_events`."""
+        if not self._of.wanted:
+            return
+        of_letters = dead_letter_topics(source.topics())
+        ends = {partition: end for partition, end in source.ends().items() if partition[:2] not in of_letters}
+        for partition, end in ends.items():
+            for record in source.records(*partition, self._learned.get(partition, 0), end):
+                event = _event(partition, record, reframe).event
+                if event is not None:
+                    self._of.takes(event)
+            self._learned[partition] = end
+
+    def has(self, one: ArchivedEvent) -> bool:
+        """Whether the event is about one of them, or has a run's key if it can't be read; erased ones are not."""
+        event = one.event
+        if not self._of.wanted:
+            return True
+        if event is None:
+            return _key(one.record) in self._of.runs
+        if not isinstance(event.payload, AdminAction):
+            return self._of.takes(event)
+        runs = {run_id for _, run_id in self._of.runs}
+        return bool(_named(event.payload, EXPERIMENTS) & self._of.wanted or _named(event.payload, RUNS) & runs)
 
 
 def archived_events(
@@ -108,6 +148,7 @@ def archived_events(
     selection: Selection = Selection(),
     after: dict[PartitionId, int] | None = None,
     reframe: Reframe = codec.as_single_object,
+    experiments: Experiments | None = None,
 ) -> Iterator[ArchivedEvent]:
     """The wanted events, partition by partition, each one's in their order.
 
@@ -116,11 +157,14 @@ def archived_events(
         selection: which are wanted.
         after: by partition the offset to begin at; that which is not among them begins at its first.
         reframe: reads both framings.
+        experiments: those that events have to be about.
 
     Raises:
         Damaged: a file can't be read; the message names it.
         RegistryUnavailable: the schema registry does not answer, and an event's schema is known to it alone.
     """
+    experiments = experiments or Experiments()
+    experiments.learn(source, reframe)
     of_letters = dead_letter_topics(source.topics())
     for partition, end in sorted(source.ends().items()):
         is_letter = partition[:2] in of_letters
@@ -130,7 +174,7 @@ def archived_events(
             if not selection.may_hold(record):
                 continue
             found = archived_event(partition, record, reframe, is_letter=is_letter)
-            if selection.wants(found):
+            if selection.wants(found) and experiments.has(found):
                 yield found
 
 
@@ -164,15 +208,9 @@ def _key(record: ArchivedRecord) -> tuple[str, str]:
     return tenant, subject
 
 
-def _runs(payload: Any) -> frozenset[str]:
-    """The runs that an admin's event names; those of others stand in their keys."""
-    return names_in(payload.details, RUNS) if isinstance(payload, AdminAction) else frozenset()
-
-
-def _experiments(payload: Any) -> frozenset[str]:
-    if isinstance(payload, AdminAction):
-        return names_in(payload.details, EXPERIMENTS)
-    return frozenset(filter(None, (getattr(payload, name, None) for name in ("experiment_id", "experiment_name"))))
+def _named(payload: Any, what: str) -> frozenset[str]:
+    """What an admin's event names; what others are about stands in their keys and fields."""
+    return names_in(payload.details, what) if isinstance(payload, AdminAction) else frozenset()
 
 
 def _event(partition: PartitionId, record: ArchivedRecord, reframe: Reframe) -> ArchivedEvent:

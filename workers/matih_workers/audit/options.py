@@ -10,7 +10,7 @@ import typer
 from matih_console.errors import CommandFailed, WrongUse
 from matih_kafka.errors import InvalidSettings
 from matih_schemas.errors import MatihError
-from matih_workers.audit.access_log import noted
+from matih_workers.audit.access_log import OFF, noted
 from matih_workers.audit.log import CHECKPOINT, LogWriter
 from matih_workers.audit.settings import AuditSettings, audit_settings
 from matih_workers.audit.storage import COMPACTION, open_storage
@@ -67,6 +67,19 @@ def opened(command: str, archive: str | None, **asked: Any) -> Iterator[Opened]:
         storage = open_storage(settings.audit_archive)
         with noted(settings.audit_access_log, storage, command, asked) as access:
             yield Opened(settings, storage, access)
+
+
+@contextmanager
+def opened_access_log(archive: str | None) -> Iterator[Storage]:
+    """Where readings of the archive are noted: the place that MATIH_AUDIT_ACCESS_LOG names, else the archive itself.
+
+    Raises:
+        WrongUse, CommandFailed: as `opened`.
+    """
+    with _told():
+        settings = settings_for(archive)
+        place = settings.audit_access_log
+        yield open_storage(settings.audit_archive if place in ("", OFF) else place)
 
 
 @contextmanager

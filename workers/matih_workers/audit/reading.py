@@ -46,6 +46,9 @@ class ArchiveReader:
     """A `RecordSource` on an archive's files. What its checkpoint does not cover is not there for it.
 
     It is a view of one moment: what the archiver adds later is seen by another reader.
+
+    Attributes:
+        given: how many records it has given out.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -62,6 +65,7 @@ class ArchiveReader:
         self._log = log
         self._state = None if self.checkpoint else LogState()
         self._files: dict[PartitionId, list[RecordFile]] | None = None
+        self.given = 0
 
     def ends(self) -> dict[PartitionId, int]:
         """By partition the offset behind the last that counts."""
@@ -80,6 +84,7 @@ class ArchiveReader:
                 continue
             for record in read_file(self._storage, file):
                 if first <= record.offset < until:
+                    self.given += 1
                     yield record
 
     def held(self, cluster_id: str, topic_id: str) -> dict[int, list[range]]:

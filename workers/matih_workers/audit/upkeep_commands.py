@@ -68,7 +68,7 @@ def erase(
             raise CommandFailed(f"nothing was erased: {_held(plan)}: `matih audit release` first, if that may be")
         if yes and plan.records:
             record_if_there_is_kafka(_deed(plan, run, tenant, why), unrecorded=unrecorded)
-            erasing.erase(storage, writer, plan, user_name(), now_ms())
+            erasing.erase(storage, writer, plan, user_name(), now_ms(), run)
     report = {"run": run, "tenant": tenant, "reason": why, "records": plan.records, "held": plan.kept}
     if json:
         print_json({**report, "dry_run": not yes})

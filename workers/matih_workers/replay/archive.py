@@ -6,14 +6,13 @@ import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from matih_workers.audit.reading import ArchiveReader
-from matih_workers.audit.storage import open_storage
 from matih_workers.records import Received
 from matih_workers.replay.ranges import united
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
+    from matih_workers.audit.reading import ArchiveReader
     from matih_workers.audit.record import ArchivedRecord
     from matih_workers.positions import Source
     from matih_workers.replay.ranges import Ranges
@@ -56,13 +55,8 @@ class ArchiveSource:
         return Received(self.topic.topic, partition, record.offset, record.key, record.value, headers, record.timestamp)
 
 
-def archived_topics(place: str) -> Callable[[Source], RecordSource | None]:
-    """What finds a topic, also one that had the name before, in the archive of this address.
-
-    Raises:
-        StorageUnavailable, Damaged, InvalidNote: it can't be read.
-    """
-    reader = ArchiveReader(open_storage(place))
+def archived_topics(reader: ArchiveReader) -> Callable[[Source], RecordSource | None]:
+    """What finds a topic, also one that had the name before, in an archive."""
 
     def find(topic: Source) -> RecordSource | None:
         return ArchiveSource(reader, topic) if (topic.cluster_id, topic.topic_id) in reader.topics() else None

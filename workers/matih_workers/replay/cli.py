@@ -25,9 +25,10 @@ from matih_workers.settings import make_store, worker_settings
 from matih_workers.stores.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
     from matih_kafka.admin_actions import Deed
+    from matih_workers.audit.reading import ArchiveReader
     from matih_workers.replay.access import Access, Ends
     from matih_workers.replay.deeds import Recorded
     from matih_workers.replay.session import Order
@@ -83,27 +84,25 @@ def replay(
     selection = _selection(tenant, run, experiment, kind, since, until)
     _check_use(full, missing, give_up, verify, against, selection, offline, unrecorded)
     why = reason_for("replay --yes", reason) if yes else ""
+    place = _place(archive) if offline else archive
     settle_interpreter()
     from matih_workers.replay.deeds import deed
-
-    if missing:
-        access = _access(archive)
-        asked = deed("missing", selection, access.settings, why, archive=archive, give_up=give_up)
-        return _mend(access, rate, _recorded(asked) if yes else None, archive, give_up=give_up, json=json)
-    ends: Ends
-    if offline:
-        archive = _place(archive)
-        ends = _offline(archive)
-    else:
-        ends = _access(archive)
-    if verify and not full:
-        return _compare(ends, against or "", json=json)
     from matih_workers.replay.session import Order
 
-    order = Order("full" if full else "fill", selection, name, restart, rate)
-    asked = deed(order.mode, selection, ends.settings, why, archive=archive, offline=offline)
-    recorded = _recorded(asked, offline=offline, unrecorded=unrecorded) if yes else None
-    return _replay(ends, order, against if yes else None, recorded, archive, json=json)
+    sets = {"tenant": tenant, "experiment": experiment, "run": run, "kind": kind, "since": since, "until": until}
+    modes = {"full": full, "missing": missing, "verify": verify, "offline": offline, "yes": yes}
+    with _reading(place, {**modes, **sets}) as reader:
+        if missing:
+            access = _access(reader)
+            asked = deed("missing", selection, access.settings, why, archive=place, give_up=give_up)
+            return _mend(access, rate, _recorded(asked) if yes else None, archive, give_up=give_up, json=json)
+        ends: Ends = _offline(reader) if offline and reader is not None else _access(reader)
+        if verify and not full:
+            return _compare(ends, against or "", json=json)
+        order = Order("full" if full else "fill", selection, name, restart, rate)
+        asked = deed(order.mode, selection, ends.settings, why, archive=place, offline=offline)
+        recorded = _recorded(asked, offline=offline, unrecorded=unrecorded) if yes else None
+        return _replay(ends, order, against if yes else None, recorded, archive, json=json)
 
 
 def _recorded(asked: Deed, *, offline: bool = False, unrecorded: bool = False) -> Recorded:
@@ -212,13 +211,34 @@ def _selection(
     )
 
 
-def _access(archive: str | None) -> Access:
+@contextmanager
+def _reading(archive: str | None, asked: Mapping[str, Any]) -> Iterator[ArchiveReader | None]:
+    """The archive, if there is one: that it is read is noted there, as for all that read it."""
+    from matih_workers.audit.access_log import noted
+    from matih_workers.audit.reading import ArchiveReader
+    from matih_workers.audit.settings import audit_settings
+    from matih_workers.audit.storage import open_storage
+
+    if archive is None:
+        yield None
+        return
+    with _told_of(archive):
+        storage, place = open_storage(archive), audit_settings().audit_access_log
+        reader = ArchiveReader(storage)
+    with noted(place, storage, "replay", asked) as access:
+        try:
+            yield reader
+        finally:
+            access.rows = reader.given
+
+
+def _access(reader: ArchiveReader | None) -> Access:
     from matih_workers.replay.access import Access, no_archive
     from matih_workers.replay.archive import archived_topics
 
-    with _told_of(archive):
+    with _told_of():
         settings = worker_settings()
-        find = no_archive if archive is None else archived_topics(archive)
+        find = no_archive if reader is None else archived_topics(reader)
         return Access(kafka_settings(), settings, make_store(settings), find, reframer(environment_ids()))
 
 
@@ -230,19 +250,17 @@ def _place(archive: str | None) -> str:
         return settings_for(archive).audit_archive
 
 
-def _offline(archive: str) -> Ends:
-    from matih_workers.audit.reading import ArchiveReader
-    from matih_workers.audit.storage import open_storage
+def _offline(reader: ArchiveReader) -> Ends:
     from matih_workers.replay.offline import OfflineAccess
 
-    with _told_of(archive):
-        settings, reader = worker_settings(), ArchiveReader(open_storage(archive))
+    with _told_of():
+        settings = worker_settings()
         folder, reframe = settings.worker_datadir / "replay", reframer(environment_ids())
         return OfflineAccess(reader, kafka_settings().events_topic, settings, make_store(settings), folder, reframe)
 
 
 @contextmanager
-def _told_of(archive: str | None) -> Iterator[None]:
+def _told_of(archive: str | None = None) -> Iterator[None]:
     try:
         yield
     except (InvalidSettings, InvalidName) as error:

@@ -109,11 +109,46 @@ def compare_runs(of: str, old: RunSeen, new: RunSeen) -> Iterator[Finding]:
     yield from _compare_points(of, old, new)
 
 
-def compare_experiments(of: str, old: ExperimentSeen, new: ExperimentSeen) -> Iterator[Finding]:
-    """What differs between an experiment and the same rebuilt. Experiments have no marks: what differs was edited."""
-    yield from _differing(EDITED, of, "name", old.name, new.name)
-    yield from _differing(EDITED, of, "deleted", old.deleted, new.deleted)
-    yield from _compare_pairs(of, "tag", _of_people(old.tags), _of_people(new.tags), EDITED)
+def compare_experiments(
+    of: str, old: ExperimentSeen | None, new: ExperimentSeen | None, said: ExperimentSeen | None
+) -> Iterator[Finding]:
+    """What differs between an experiment and the same rebuilt, of which one may be missing.
+
+    Experiments have no marks: where the rebuilt one is not what the events say, that is a difference, and where it is,
+    somebody has edited the old one.
+
+    Args:
+        of: which it is, for people.
+        old: what people see.
+        new: what was rebuilt.
+        said: what the events make of it; None if there are none.
+    """
+    if old is None or new is None:
+        yield from whole(of, there=old is not None, absent=EDITED if said is None else DIFFERENCE)
+        return
+    for name in ("name", "deleted"):
+        values = [getattr(one, name) for one in (old, new, said or new)]
+        yield from _judged(of, name, *values)
+    before, after = _of_people(old.tags), _of_people(new.tags)
+    told = after if said is None else _of_people(said.tags)
+    for key in sorted(before.keys() | after.keys()):
+        yield from _judged(of, f"tag {key}", before.get(key), after.get(key), told.get(key))
+
+
+def whole(of: str, *, there: bool, absent: Cause) -> Iterator[Finding]:
+    """What one of them has not at all.
+
+    Args:
+        of: which run or experiment.
+        there: the old one has it; what only the rebuilt one has, the old one lacks.
+        absent: why the rebuilt one has none.
+    """
+    yield Finding(absent if there else DIFFERENCE, of, "the whole", *(("there", None) if there else (None, "there")))
+
+
+def _judged(of: str, what: str, old: Any, new: Any, said: Any) -> Iterator[Finding]:
+    """A value of an experiment, by what the events say."""
+    yield from _differing(EDITED if new == said else DIFFERENCE, of, what, old, new)
 
 
 def settled(finding: Finding, events_have_it: bool) -> Finding:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matih_schemas import codec, events
 from matih_schemas.errors import InvalidEvent
-from matih_schemas.identity import experiment_id
 from matih_schemas.tenant_labels import UNKNOWN
+from matih_workers.of_experiments import OfExperiments
 
 if TYPE_CHECKING:
-    from matih_schemas.events import TrackingEvent
+    from collections.abc import Callable
+
     from matih_workers.records import Received
 
 KINDS = tuple(
@@ -56,12 +57,13 @@ class Selection:
         """Whether nothing is left out."""
         return self == Selection()
 
-    def may_want(self, record: Received) -> bool:
-        """Whether key and time leave it possible that the record is meant."""
-        if self.since is not None and record.timestamp_ms < self.since:
-            return False
-        if self.until is not None and record.timestamp_ms >= self.until:
-            return False
+    def is_in_time(self, record: Received) -> bool:
+        """Whether Kafka received it in the time that is meant."""
+        begun = self.since is None or record.timestamp_ms >= self.since
+        return begun and (self.until is None or record.timestamp_ms < self.until)
+
+    def is_of_key(self, record: Received) -> bool:
+        """Whether its key leaves it possible that the record is meant."""
         if not (self.tenants or self.runs):
             return True
         tenant, _, subject = (record.key or b"").decode("utf-8", "replace").partition("/")
@@ -74,21 +76,19 @@ class Selection:
         return repr([*(sorted(some) for some in sets), self.since, self.until])
 
 
-@dataclass
 class Chooser:
-    """Says of each record, in the order of its partition, whether it is meant.
+    """Says of each record, in the order of its partition, whether it is meant."""
 
-    Attributes:
-        runs: those of the experiments that are meant, by (tenant, run): only their creation says whose they are.
-    """
-
-    selection: Selection
-    runs: set[tuple[str, str]] = field(default_factory=set)
+    def __init__(self, selection: Selection) -> None:
+        """Nothing is known yet of the runs of the experiments that are meant."""
+        self.selection = selection
+        self._of = OfExperiments(selection.experiments)
 
     def wants(self, record: Received) -> bool:
         """Whether the record is meant. What can't be read is, unless only some kinds or experiments are."""
         chosen = self.selection
-        if not chosen.may_want(record):
+        in_time = chosen.is_in_time(record)
+        if not chosen.is_of_key(record) or not (in_time or chosen.experiments):
             return False
         if not (chosen.kinds or chosen.experiments):
             return True
@@ -96,28 +96,34 @@ class Chooser:
             event = codec.decode(record.value or b"")
         except InvalidEvent:
             return False
-        of_experiment = not chosen.experiments or self._is_of_experiment(event)
-        return of_experiment and (not chosen.kinds or event.kind in chosen.kinds)
+        of_experiment = not chosen.experiments or self._of.takes(event)  # first: also what came too early tells of runs
+        return of_experiment and in_time and (not chosen.kinds or event.kind in chosen.kinds)
 
     def learn(self, record: Received) -> None:
         """Takes a record that was replayed before, so that what follows of its run is known."""
         if self.selection.experiments:
             self.wants(record)
 
-    def _is_of_experiment(self, event: TrackingEvent) -> bool:
-        payload = event.payload
-        run_id = getattr(payload, "run_id", None)
-        if isinstance(payload, events.RunCreated):
-            if self._named(event.tenant_id, payload.experiment_id, payload.experiment_name):
-                self.runs.add((event.tenant_id, payload.run_id))
-        elif run_id is None:
-            return self._named(event.tenant_id, getattr(payload, "experiment_id", ""), getattr(payload, "name", None))
-        return (event.tenant_id, run_id or "") in self.runs
 
-    def _named(self, tenant: str, identifier: str, name: str | None) -> bool:
-        """Whether the experiment is meant: by its name, its id, or the id that its name has."""
-        wanted = self.selection.experiments
-        return bool(wanted & {identifier, name}) or identifier in {experiment_id(tenant, one) for one in wanted}
+def bringing(runs: frozenset[str], experiments: frozenset[str]) -> Callable[[Received], bool]:
+    """Chooses all events of these runs, and those that make or change these experiments; by their ids."""
+
+    def wants(record: Received) -> bool:
+        subject = (record.key or b"").decode("utf-8", "replace").partition("/")[2]
+        if subject in runs or subject in experiments:
+            return True
+        return bool(experiments) and _home(record) in experiments
+
+    return wants
+
+
+def _home(record: Received) -> str:
+    """The experiment in which the record makes a run; empty if it makes none."""
+    try:
+        payload = codec.decode(record.value or b"").payload
+    except InvalidEvent:
+        return ""
+    return payload.experiment_id if isinstance(payload, events.RunCreated) else ""
 
 
 def tenant_of(record: Received) -> str:

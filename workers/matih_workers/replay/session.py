@@ -15,7 +15,7 @@ from matih_workers.replay.order import merged
 from matih_workers.replay.ranges import Ranges, common, count, text
 from matih_workers.replay.rate import Rate
 from matih_workers.replay.run import Replay, Unsaved, report_of
-from matih_workers.replay.selection import Chooser, Selection
+from matih_workers.replay.selection import Chooser, Selection, bringing
 from matih_workers.replay.survey import Survey
 from matih_workers.stores.memory import MemoryStore
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from matih_workers.replay.access import Ends
     from matih_workers.replay.progress import Progress
     from matih_workers.replay.source import Held, RecordSource
-    from matih_workers.stores.memory import MemoryRun
 
 Mode = Literal["fill", "full"]
 
@@ -124,18 +123,18 @@ class Session:
         outcomes = [replay.outcome for replay in replays]
         return {**self._head(order, parts), "gone": _gone(parts), **report_of(outcomes)}
 
-    async def from_events(self, run_ids: Iterable[str]) -> dict[str, MemoryRun]:
-        """What the events alone say of these runs: those that they make.
+    async def from_events(self, run_ids: Iterable[str], experiment_ids: Iterable[str] = ()) -> MemoryStore:
+        """What the events alone say of these runs, and of these experiments by our ids: those that they make.
 
         Raises:
             KafkaError, AuditError: the records can't be had, or the topic is missing.
         """
-        memory, chooser = MemoryStore(), Chooser(Selection(runs=frozenset(run_ids)))
+        memory, wants = MemoryStore(), bringing(frozenset(run_ids), frozenset(experiment_ids))
         async with self._access.sources() as sources:
             for source in sources:
                 replay = Replay(memory, self._access.settings, Rate(None))
-                await replay.run(source, await source.held(), chooser.wants, Unsaved())
-        return memory.runs
+                await replay.run(source, await source.held(), wants, Unsaved())
+        return memory
 
     def _replay(self, order: Order, topic: Source, *, last: bool) -> Replay:
         """Applies one topic's part; positions are noted of today's topic only."""

@@ -9,16 +9,19 @@ from matih_workers.replay.comparison import (
     DIFFERENCE,
     EDITED,
     OLD_ONLY,
+    ExperimentSeen,
     Finding,
     NotReadable,
     compare_experiments,
     compare_runs,
     settled,
+    whole,
 )
 from matih_workers.replay.mlflow_seen import MlflowSeen
+from matih_workers.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from matih_workers.replay.session import Session
     from matih_workers.stores.memory import MemoryRun
@@ -41,9 +44,11 @@ async def verified(session: Session, *, old: str, new: str) -> dict[str, Any]:
     before = await asyncio.to_thread(_seen, old)
     after = await asyncio.to_thread(_seen, new)
     found, metrics = await asyncio.to_thread(_compare, before, after)
-    open_runs = {one.of.removeprefix("run ") for one in found if one.cause == OLD_ONLY and one.of.startswith("run ")}
-    of_events = await session.from_events(open_runs) if open_runs else {}
-    findings = [_settled(one, of_events) for one in found] + list(_foreign(before))
+    runs = {one.of.removeprefix("run ") for one in found if one.cause == OLD_ONLY}
+    experiments = _differing(before, after)
+    of_events = await session.from_events(runs, experiments) if runs or experiments else MemoryStore()
+    findings = [_settled(one, of_events.runs) for one in found]
+    findings += [*_experiments(experiments, before, after, of_events), *_foreign(before)]
     findings.sort(key=lambda one: one.cause != DIFFERENCE)
     return {
         "experiments": len(before.experiments),
@@ -65,12 +70,6 @@ def _seen(uri: str) -> MlflowSeen:
 def _compare(old: MlflowSeen, new: MlflowSeen) -> tuple[list[Finding], int]:
     found: list[Finding] = []
     metrics = 0
-    for name in sorted(old.experiments.keys() | new.experiments.keys()):
-        of, pair = f"experiment {name}", (old.experiments.get(name), new.experiments.get(name))
-        if pair[0] and pair[1]:
-            found += compare_experiments(of, pair[0], pair[1])
-        else:
-            found += _whole(of, there=pair[0] is not None)
     for run_id in sorted(old.runs.keys() | new.runs.keys()):
         of = f"run {run_id}"
         if run_id in old.runs and run_id in new.runs:
@@ -78,14 +77,24 @@ def _compare(old: MlflowSeen, new: MlflowSeen) -> tuple[list[Finding], int]:
             metrics += len(before.points)
             found += compare_runs(of, before, new.run(run_id))
         else:
-            found += _whole(of, there=run_id in old.runs)
+            found += whole(of, there=run_id in old.runs, absent=OLD_ONLY)
     return found, metrics
 
 
-def _whole(of: str, *, there: bool) -> Iterable[Finding]:
-    """What one of them has not at all. An experiment without events was made in MLflow, and used by none of ours."""
-    cause = DIFFERENCE if not there else OLD_ONLY if of.startswith("run ") else EDITED
-    yield Finding(cause, of, "the whole", "there" if there else None, None if there else "there")
+def _differing(old: MlflowSeen, new: MlflowSeen) -> list[str]:
+    """Our ids of the experiments that are not the same in both."""
+    return [
+        name
+        for name in sorted(old.experiments.keys() | new.experiments.keys())
+        if any(compare_experiments("", old.experiments.get(name), new.experiments.get(name), None))
+    ]
+
+
+def _experiments(names: Iterable[str], old: MlflowSeen, new: MlflowSeen, events: MemoryStore) -> Iterator[Finding]:
+    for name in names:
+        made = events.experiments.get(name)
+        said = None if made is None else ExperimentSeen(made.name, made.deleted, made.tags)
+        yield from compare_experiments(f"experiment {name}", old.experiments.get(name), new.experiments.get(name), said)
 
 
 def _settled(finding: Finding, of_events: dict[str, MemoryRun]) -> Finding:
@@ -108,7 +117,7 @@ def _has(run: MemoryRun, finding: Finding) -> bool:
     return True
 
 
-def _foreign(old: MlflowSeen) -> Iterable[Finding]:
+def _foreign(old: MlflowSeen) -> Iterator[Finding]:
     """What was made in MLflow itself."""
     for name in sorted(old.foreign_experiments):
         yield Finding(EDITED, f"experiment {name!r}", "the whole", "there", None)
