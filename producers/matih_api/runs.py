@@ -89,19 +89,18 @@ async def find(asked: Asking, which: str) -> RunView:
     return found
 
 
-async def find_or_pending(asked: Asking, which: str) -> RunView:
-    """As `find`; while MLflow is away the run as the topic alone says.
+async def find_or_pending(asked: Asking, which: str) -> RunView | None:
+    """As `find`; while MLflow is away the run as the topic alone says, None if that does not say.
 
     Raises:
-        Problem: 404, 403; 503, MLflow is away, and the topic does not say.
+        Problem: 404, 403; 503, Kafka can't be asked.
     """
     try:
         return await find(asked, which)
     except Problem as problem:
-        pending = asked.services.objects.pending_run(asked.tenants, plain(which)) if is_outage(problem) else None
-        if pending is None:
+        if not is_outage(problem):
             raise
-    return pending
+        return asked.services.objects.pending_run(asked.tenants, plain(which))
 
 
 async def find_in(asked: Asking, home: ExperimentView, which: str) -> RunView:
@@ -204,15 +203,26 @@ async def set_lifecycle(asked: Asking, which: str, payload: type[events.RunDelet
     """
     run = await facts(asked, which)
     if payload is events.RunRestored and run.experiment_id:
-        home = await asked.services.objects.experiment_for_write({run.tenant_id}, run.experiment_id)
-        if home is not None and home.stage == "deleted":
-            raise experiments.conflict(home, f"experiment {home.name!r} is deleted: restore it first")
-    if run.deleted != (payload is events.RunDeleted):
+        await _must_have_a_home(asked, run)
+    known = bool(run.experiment_id)  # else the worker judges
+    if not known or run.deleted != (payload is events.RunDeleted):
         services, author = asked.services, await asked.author(run.tenant_id)
         async with services.writes.once(author) as needed:
             if needed:
                 await services.writes.publish(author, [author.event(payload(run.run_id))])
     return run
+
+
+async def _must_have_a_home(asked: Asking, run: RunFacts) -> None:
+    """The run's experiment is not deleted, as far as that is known."""
+    try:
+        home = await asked.services.objects.experiment_for_write({run.tenant_id}, run.experiment_id)
+    except Problem as problem:
+        if not is_outage(problem):
+            raise
+        return
+    if home is not None and home.stage == "deleted":
+        raise experiments.conflict(home, f"experiment {home.name!r} is deleted: restore it first")
 
 
 def deleted(run: RunFacts) -> Problem:
