@@ -30,7 +30,7 @@ def run_created(name: str = "churn") -> events.RunCreated:
 class Record:
     def __init__(self, offset: int, one: TrackingEvent, key: bytes | None = None) -> None:
         self.offset, self.key, self.value = offset, key or codec.event_key(one), codec.encode(one)
-        self.headers = codec.headers(one)
+        self.headers, self.timestamp = codec.headers(one), one.occurred_at
 
 
 def shown(found: ExperimentView | None) -> Any:

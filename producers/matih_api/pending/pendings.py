@@ -125,7 +125,8 @@ class Pendings:
         kind = headers.get(_TYPE, b"").decode(errors="replace").rpartition(".")[2]
         if not needed and kind not in _TELLING:
             return
-        one = pending(partition, record.offset, record.key, record.value, kind, ours=ours)
+        at = int(record.timestamp or 0)
+        one = pending(partition, record.offset, record.key, record.value, kind, ours=ours, time=at)
         if one is None:
             return
         if needed:
