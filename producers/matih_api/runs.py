@@ -10,6 +10,7 @@ from matih_api.auth.principal import Role
 from matih_api.objects import plain
 from matih_api.pending.fold import fold_run
 from matih_api.pending.pendings import RunFacts
+from matih_api.presenting import seconds_between
 from matih_api.problems import Problem, not_found
 from matih_api.reads import is_outage
 from matih_api.writes import taken
@@ -190,9 +191,26 @@ async def end(asked: Asking, which: str, status: events.Status) -> tuple[RunFact
         raise deleted(run)
     services, author = asked.services, await asked.author(run.tenant_id)
     async with services.writes.once(author) as needed:
+        event = making.run_ended(author, services.numbers, run, status)  # nothing is waited for after this, as above
         if needed:
-            await services.writes.publish(author, [making.run_ended(author, services.numbers, run, status)])
-    return run, max(0, author.now - run.start_time) / 1000 if run.start_time else None
+            await services.writes.publish(author, [event])
+    ended = author.now if needed else await _ended(asked, run, event)
+    return run, seconds_between(run.start_time, ended)
+
+
+async def _ended(asked: Asking, run: RunFacts, repeated: TrackingEvent) -> int | None:
+    """The time of an end that was taken before: of that event while it is pending, else the run's; None if unknown."""
+    objects = asked.services.objects
+    for event in objects.pending_again(run, [repeated]):
+        if isinstance(event.payload, events.RunEnded):
+            return event.payload.end_time
+    try:
+        found = await objects.run({run.tenant_id}, run.run_id)
+    except Problem as problem:
+        if not is_outage(problem):
+            raise
+        return None
+    return found.end_time if found is not None else None
 
 
 async def set_lifecycle(asked: Asking, which: str, payload: type[events.RunDeleted | events.RunRestored]) -> RunFacts:
