@@ -115,6 +115,8 @@ def test_what_is_pending_is_told_by_time_and_not_by_partition() -> None:
     overlay.put(record(1, 11, events.RunLogged(f"{7:032d}", [points])))
     assert [int(run) for run in overlay.runs({"acme"})] == [1, 2, 3, 4, 0]
     assert [int(run) for run in overlay.runs({"acme"}, logged=True)] == [1, 2, 4, 0, 3, 7]
+    overlay.done[1] = 11
+    assert [int(run) for run in overlay.runs({"acme"}, logged=True)] == [1, 2, 3, 4, 0, 7]
 
 
 @pytest.mark.parametrize("descending", [True, False])

@@ -102,10 +102,14 @@ class Overlay:
 
     Bounded by `most` bytes: past it points go first (they are seen once they are in MLflow), then what other producers
     than the API have sent; what the API has acknowledged is kept, and `full` says that no more can be.
+
+    Attributes:
+        done: by partition the offset before which all is in MLflow; it may be kept here a little longer.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self.done: dict[int, int] = {}
         self._objects: dict[str, dict[Pending, None]] = {}
         self._names: dict[tuple[str, str], dict[Pending, None]] = {}
         self._stages: dict[str, dict[Pending, None]] = {}
@@ -177,7 +181,10 @@ class Overlay:
         return self._about(tenants, lambda event: isinstance(event.payload, _OF_EXPERIMENTS), -1)
 
     def runs(self, tenants: Collection[str] | None, *, logged: bool = False) -> list[str]:
-        """The runs that events make, end, delete or restore, and with `logged` log into; the latest last."""
+        """The runs that events make, end, delete or restore, the latest last.
+
+        With `logged` those too that something is logged into that was not in MLflow when it was last asked about.
+        """
         return self._about(tenants, lambda event: isinstance(event.payload, _OF_RUNS), 0, logged=logged)
 
     def _about(
@@ -191,7 +198,8 @@ class Overlay:
         found: dict[str, int] = {}
         for one in chain.from_iterable(self._partitions.values()):
             mine = tenants is None or one.tenant_id in tenants
-            if mine and (logged if one.event is None else wanted(one.event)):
+            new = logged and one.offset >= self.done.get(one.partition, 0)
+            if mine and (new if one.event is None else wanted(one.event)):
                 about = one.objects[which]
                 found[about] = max(one.time, found.get(about, 0))
         return sorted(found, key=found.__getitem__)

@@ -83,7 +83,6 @@ class Pendings:
         self._grace = grace
         self._clock = clock
         self._applied: deque[tuple[float, int, int]] = deque()
-        self._done: dict[int, int] = {}
         self._next: dict[int, int] = {}
         self._distrusted = -math.inf
         self._runs: OrderedDict[str, tuple[float, RunFacts]] = OrderedDict()
@@ -113,7 +112,7 @@ class Pendings:
 
         What is folded over MLflow's has to reach to the topic's end: an event without those after it would undo them.
         """
-        done = self._done.get(partition, 0)
+        done = self.overlay.done.get(partition, 0)
         if offset >= done:
             return True
         if not self.overlay.holds(partition):
@@ -139,13 +138,12 @@ class Pendings:
         """See `Follower.made_anew`. What was met and the keys of requests stay."""
         self.overlay = Overlay(self.overlay.most)
         self._applied.clear()
-        self._done.clear()
         self._next.clear()
 
     def committed(self, partition: int, end: int) -> None:
         """See `Follower.committed`."""
-        if end > self._done.get(partition, 0):
-            self._done[partition] = end
+        if end > self.overlay.done.get(partition, 0):
+            self.overlay.done[partition] = end
             self._applied.append((self._clock() + self._grace, partition, end))
         self._prune()
 
