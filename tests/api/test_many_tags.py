@@ -46,7 +46,4 @@ def test_more_than_the_limit_is_refused_whole(untouched: tuple[Calls, dict[str, 
     assert locs(calls.post(path, {"tags": [*PAIRS, {"key": "one", "value": "more"}]})) == [["body"]]
     long = [{"key": one["key"], "value": one["value"] * 20} for one in PAIRS]
     assert problem(calls.post(path, {"tags": long}), 413)["type"] == "urn:matih:problem:request-too-large"
-    large = {key: value * 10 for key, value in TAGS.items()}  # a request that is small enough, an event that is not
-    answer = calls.post(RUNS, {"experiment_id": run["experiment_id"], "tags": {**large, "x": "y" * 8_000}})
-    assert answer.status_code in (201, 202, 413)
     assert calls.shown(run)["tags"] == run["tags"]
