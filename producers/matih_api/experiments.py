@@ -75,8 +75,11 @@ async def update(asked: Asking, which: str, payload: events.ExperimentUpdated) -
     found = await find(asked, which, Role.WRITER)
     if found.stage == "deleted":
         raise conflict(found, f"experiment {found.name!r} is deleted: restore it first")
-    name = None if payload.name == found.name else payload.name
-    if name is None and payload.description in (None, found.description) and not payload.tags:
+    # What the topic alone says may be a part: only of what MLflow has shown is it known that nothing would change.
+    shown = bool(found.mlflow_id)
+    name = None if shown and payload.name == found.name else payload.name
+    same_note = payload.description is None or (shown and payload.description == found.description)
+    if name is None and same_note and not payload.tags:
         return found
     services, author = asked.services, await asked.author(found.tenant_id)
     async with services.writes.once(author) as needed:
@@ -101,7 +104,7 @@ async def set_lifecycle(
     """
     found = await find(asked, which, Role.WRITER)
     wanted = "deleted" if payload is events.ExperimentDeleted else "active"
-    if found.stage != wanted:
+    if found.stage != wanted or not found.mlflow_id:  # what MLflow has not shown may be otherwise there
         author = await asked.author(found.tenant_id)
         async with asked.services.writes.once(author) as needed:
             if needed:

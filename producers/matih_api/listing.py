@@ -1,29 +1,30 @@
-"""Lists: MLflow's page, with what is acknowledged and not in MLflow yet.
+"""Lists: what MLflow has, with what is acknowledged and not in MLflow yet where its order puts it.
 
-What MLflow does not have yet stands where its order puts it on the first page. A later page may then overlap with the
-one before by as many runs as were applied meanwhile.
+As long as nothing changes between two requests, each object is on one page (`merging`). What is written or applied in
+between moves the rest on or back by as much, as in any list with offsets.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
+from matih_api.merging import Listed, merged, moves, window
 from matih_api.presenting import is_number
 from matih_api.problems import FieldError, invalid
 from matih_tracking.reading.queries import RunQuery, SortKey
-from matih_tracking.reading.views import ExperimentSummary, ExperimentView, Page, RunView
+from matih_tracking.reading.views import ExperimentSummary, ExperimentView, RunView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
 
     from matih_api.objects import Objects
     from matih_tracking.reading.queries import ExperimentQuery
-
-View = TypeVar("View", ExperimentView, RunView)
+    from matih_tracking.reading.views import Page
 
 PENDING_MAX: Final = 1_000
 """So many runs or experiments that are not in MLflow yet are looked at, the newest."""
@@ -42,12 +43,11 @@ async def experiments(
     """
     await objects.fresh()
     changed = await _changed_experiments(objects, tenants)  # first: what is applied meanwhile is on the page then
-    stored = await objects.reads.call(objects.reads.reader.experiments, tenants, query)
-    kept, new, total = _merged(
-        stored, changed, objects.folded_experiment, partial(_is_wanted, query=query), attrgetter("experiment_id")
-    )
-    items = sorted([*new, *kept], key=lambda one: -one.created_at) if query.offset == 0 and new else kept
-    return Page(items[: query.limit], total)
+    listed = experiments_listed(query)
+    start, rows = window(query.offset, query.limit, moves(changed, listed))
+    wider = replace(query, offset=start, limit=rows)
+    stored = await objects.reads.call(objects.reads.reader.experiments, tenants, wider)
+    return merged(stored, start, changed, objects.folded_experiment, listed, query.offset, query.limit)
 
 
 async def runs(objects: Objects, tenants: Collection[str] | None, query: RunQuery) -> Page[RunView]:
@@ -57,27 +57,27 @@ async def runs(objects: Objects, tenants: Collection[str] | None, query: RunQuer
         Problem: 503.
     """
     await objects.fresh()
-    changed = await _changed_runs(objects, tenants)  # first: what is applied meanwhile is on the page then
-    stored = await objects.reads.call(objects.reads.reader.runs, tenants, query)
-    kept, new, total = _merged(stored, changed, objects.folded, partial(_fits, query=query), attrgetter("run_id"))
-    items = in_order([*new, *kept], query.sort) if query.offset == 0 and new else kept
-    return Page(items[: query.limit], total)
+    by_logged = query.sort.kind != "attribute"
+    changed = await _changed_runs(objects, tenants, logged=by_logged)  # first, as above
+    listed = runs_listed(query)
+    start, rows = window(query.offset, query.limit, moves(changed, listed))
+    stored = await objects.reads.call(objects.reads.reader.runs, tenants, replace(query, offset=start, limit=rows))
+    return merged(stored, start, changed, objects.folded, listed, query.offset, query.limit)
 
 
-def _merged(
-    stored: Page[View],
-    changed: Sequence[tuple[View | None, View]],
-    folded: Callable[[View], View],
-    fits: Callable[[View], bool],
-    identity: Callable[[View], str],
-) -> tuple[list[View], list[View], int]:
-    """What of MLflow's page is still in the list, what is in it and not in MLflow's, and how many it has in all."""
-    there = {identity(one) for one in stored.items}
-    kept = [found for one in stored.items if fits(found := folded(one))]
-    elsewhere = [(was, now) for was, now in changed if identity(now) not in there]
-    new = [now for was, now in elsewhere if fits(now) and not (was and fits(was))]
-    gone = sum(was is not None and fits(was) and not fits(now) for was, now in elsewhere)
-    return kept, new, stored.total - (len(stored.items) - len(kept)) - gone + len(new)
+def experiments_listed(query: ExperimentQuery) -> Listed[ExperimentView]:
+    """The list that the query asks for a page of."""
+    return Listed(attrgetter("experiment_id"), partial(_is_wanted, query=query), _age, _newest_first)
+
+
+def runs_listed(query: RunQuery) -> Listed[RunView]:
+    """The list that the query asks for a page of."""
+    return Listed(
+        attrgetter("run_id"),
+        partial(_fits, query=query),
+        partial(_place, sort=query.sort),
+        partial(in_order, sort=query.sort),
+    )
 
 
 async def new_runs(objects: Objects, tenants: Collection[str] | None, experiment_id: str | None) -> list[RunView]:
@@ -104,9 +104,14 @@ async def runs_named(objects: Objects, home: ExperimentView, name: str) -> list[
     return [run for run in there.values() if run.name == name and run.stage == "active"]
 
 
-async def _changed_runs(objects: Objects, tenants: Collection[str] | None) -> list[tuple[RunView | None, RunView]]:
-    """The runs that events make or change: as they are in MLflow, and as they are."""
-    pending = objects.pendings.overlay.runs(tenants)[-PENDING_MAX:]
+async def _changed_runs(
+    objects: Objects, tenants: Collection[str] | None, *, logged: bool = False
+) -> list[tuple[RunView | None, RunView]]:
+    """The runs that events make or change: as they are in MLflow, and as they are.
+
+    With `logged` also those that something is logged into, and that is all.
+    """
+    pending = objects.pendings.overlay.runs(tenants, logged=logged)[-PENDING_MAX:]
     if not pending:
         return []
     query = RunQuery(run_ids=tuple(pending), stage="all", limit=PENDING_MAX)
@@ -165,6 +170,20 @@ def sort_value(run: RunView, sort: SortKey) -> Any:
     if sort.key == "duration":
         return None if run.end_time is None else run.end_time - run.start_time
     return getattr(run, sort.key)
+
+
+def _place(run: RunView, sort: SortKey) -> tuple[Any, int, str]:
+    value = sort_value(run, sort)
+    return value if _is_there(value) else None, run.start_time, run.run_id
+
+
+def _age(one: ExperimentView) -> tuple[int, float]:
+    """By creation, then by MLflow's number; what has none yet will get a greater one."""
+    return one.created_at, int(one.mlflow_id) if one.mlflow_id.isdecimal() else math.inf
+
+
+def _newest_first(some: Sequence[ExperimentView]) -> list[ExperimentView]:
+    return sorted(some, key=lambda one: (*_age(one), one.experiment_id), reverse=True)
 
 
 def _is_there(value: Any) -> bool:

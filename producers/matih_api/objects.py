@@ -61,26 +61,24 @@ class Objects:
         stored = await self.reads.call(self.reads.reader.experiment, tenants, which)
         found = self._folded_experiment(tenants, stored.experiment_id if stored else dashed(which), stored)
         self._check_fresh(found, fresh)
+        if found is not None:
+            self.pendings.experiments.meet(found)
         return found
 
     async def experiment_for_write(self, tenants: Collection[str] | None, which: str) -> ExperimentView | None:
-        """As `experiment`; while MLflow is away as it was met last.
+        """As `experiment`; while MLflow is away as it was met last, here or on the topic.
 
         Raises:
             Problem: 503, Kafka can't be asked; or MLflow can't, and nobody here has met the experiment.
         """
         try:
-            found = await self.experiment(tenants, which)
+            return await self.experiment(tenants, which)
         except Problem as problem:
-            if not is_outage(problem):
-                raise
-            met = self.pendings.met_experiment(tenants, dashed(which))
+            met = self.pendings.experiments.get(tenants, dashed(which))
             found = self._folded_experiment(tenants, dashed(which), met)
-            if found is None:
+            if found is None or not is_outage(problem):
                 raise
-        if found is not None:
-            self.pendings.meet_experiment(found)
-        return found
+            return found
 
     async def experiment_named(self, tenant: str, name: str) -> ExperimentView | None:
         """The tenant's experiment that has this name, or had it; None also where MLflow is away and nobody knows.
@@ -95,7 +93,7 @@ class Objects:
         except Problem as problem:
             if not is_outage(problem):
                 raise
-            stored = self.pendings.met_experiment({tenant}, given) if given is not None else None
+            stored = self.pendings.experiments.get({tenant}, given) if given is not None else None
         wanted = given or (stored.experiment_id if stored else experiment_id(tenant, name))
         return self._folded_experiment({tenant}, wanted, stored)
 

@@ -10,6 +10,7 @@ from matih_api.auth.principal import Role
 from matih_api.objects import plain
 from matih_api.pending.fold import fold_run
 from matih_api.pending.pendings import RunFacts
+from matih_api.presenting import seconds_between
 from matih_api.problems import Problem, not_found
 from matih_api.reads import is_outage
 from matih_api.writes import taken
@@ -89,19 +90,18 @@ async def find(asked: Asking, which: str) -> RunView:
     return found
 
 
-async def find_or_pending(asked: Asking, which: str) -> RunView:
-    """As `find`; while MLflow is away the run as the topic alone says.
+async def find_or_pending(asked: Asking, which: str) -> RunView | None:
+    """As `find`; while MLflow is away the run as the topic alone says, None if that does not say.
 
     Raises:
-        Problem: 404, 403; 503, MLflow is away, and the topic does not say.
+        Problem: 404, 403; 503, Kafka can't be asked.
     """
     try:
         return await find(asked, which)
     except Problem as problem:
-        pending = asked.services.objects.pending_run(asked.tenants, plain(which)) if is_outage(problem) else None
-        if pending is None:
+        if not is_outage(problem):
             raise
-    return pending
+        return asked.services.objects.pending_run(asked.tenants, plain(which))
 
 
 async def find_in(asked: Asking, home: ExperimentView, which: str) -> RunView:
@@ -192,9 +192,26 @@ async def end(asked: Asking, which: str, status: events.Status) -> tuple[RunFact
         raise deleted(run)
     services, author = asked.services, await asked.author(run.tenant_id)
     async with services.writes.once(author) as needed:
+        event = making.run_ended(author, services.numbers, run, status)  # nothing is waited for after this, as above
         if needed:
-            await services.writes.publish(author, [making.run_ended(author, services.numbers, run, status)])
-    return run, max(0, author.now - run.start_time) / 1000 if run.start_time else None
+            await services.writes.publish(author, [event])
+    ended = author.now if needed else await _ended(asked, run, event)
+    return run, seconds_between(run.start_time, ended)
+
+
+async def _ended(asked: Asking, run: RunFacts, repeated: TrackingEvent) -> int | None:
+    """The time of an end that was taken before: of that event while it is pending, else the run's; None if unknown."""
+    objects = asked.services.objects
+    for event in objects.pending_again(run, [repeated]):
+        if isinstance(event.payload, events.RunEnded):
+            return event.payload.end_time
+    try:
+        found = await objects.run({run.tenant_id}, run.run_id)
+    except Problem as problem:
+        if not is_outage(problem):
+            raise
+        return None
+    return found.end_time if found is not None else None
 
 
 async def set_lifecycle(asked: Asking, which: str, payload: type[events.RunDeleted | events.RunRestored]) -> RunFacts:
@@ -205,15 +222,26 @@ async def set_lifecycle(asked: Asking, which: str, payload: type[events.RunDelet
     """
     run = await facts(asked, which)
     if payload is events.RunRestored and run.experiment_id:
-        home = await asked.services.objects.experiment_for_write({run.tenant_id}, run.experiment_id)
-        if home is not None and home.stage == "deleted":
-            raise experiments.conflict(home, f"experiment {home.name!r} is deleted: restore it first")
-    if run.deleted != (payload is events.RunDeleted):
+        await _must_have_a_home(asked, run)
+    known = bool(run.experiment_id)  # else the worker judges
+    if not known or run.deleted != (payload is events.RunDeleted):
         services, author = asked.services, await asked.author(run.tenant_id)
         async with services.writes.once(author) as needed:
             if needed:
                 await services.writes.publish(author, [author.event(payload(run.run_id))])
     return run
+
+
+async def _must_have_a_home(asked: Asking, run: RunFacts) -> None:
+    """The run's experiment is not deleted, as far as that is known."""
+    try:
+        home = await asked.services.objects.experiment_for_write({run.tenant_id}, run.experiment_id)
+    except Problem as problem:
+        if not is_outage(problem):
+            raise
+        return
+    if home is not None and home.stage == "deleted":
+        raise experiments.conflict(home, f"experiment {home.name!r} is deleted: restore it first")
 
 
 def deleted(run: RunFacts) -> Problem:

@@ -150,6 +150,13 @@ class Stored:
         found = self._rows("SELECT key, value FROM tags WHERE run_uuid = %s", run_id)
         return {key: value for key, value in found if not key.startswith(("matih.", "mlflow."))}
 
+    def experiment_tags(self, experiment_id: str) -> dict[str, str]:
+        """The user's own of an experiment of ours."""
+        query = """SELECT o.key, o.value FROM experiment_tags o JOIN experiment_tags t USING (experiment_id)
+            WHERE t.key = 'matih.experiment_id' AND t.value = %s"""
+        found = self._rows(query, experiment_id)
+        return {key: value for key, value in found if not key.startswith(("matih.", "mlflow."))}
+
     def run(self, run_id: str) -> tuple[str, str, str] | None:
         """(name, status, lifecycle stage)."""
         found = self._rows("SELECT name, status, lifecycle_stage FROM runs WHERE run_uuid = %s", run_id)

@@ -89,12 +89,11 @@ def test_with_mlflow_and_the_worker_dead_writes_are_taken_and_all_is_there_after
     ok(client.post(f"{R}/{before['id']}/log-metrics", json={"metrics": {"late": 1}, "timestamp": TS}), 202)
     ok(client.post(f"{R}/{'0' * 31}e/log-metrics", json={"metrics": {"m": 1}}), 202)
     assert ok(client.post(f"{R}/{'0' * 31}e/end"), 200)["duration_seconds"] is None
-    for gone, restored in ((wanted[0]["id"], True), ("0" * 31 + "d", False)):
+    for gone, status in ((wanted[0]["id"], 200), ("0" * 31 + "d", 202)):
         ok(client.delete(f"{R}/{gone}"), 204)
         problem(client.post(f"{R}/{gone}/log-metrics", json={"metrics": {"m": 1}}), 409, "run-deleted")
-        ok(client.post(f"{R}/{gone}/restore"), 200 if restored else 503)
-        late = {"metrics": {"restored": 1}, "timestamp": TS}
-        ok(client.post(f"{R}/{gone}/log-metrics", json=late), 202 if restored else 409)
+        ok(client.post(f"{R}/{gone}/restore"), status)
+        ok(client.post(f"{R}/{gone}/log-metrics", json={"metrics": {"restored": 1}, "timestamp": TS}), 202)
     wanted[0]["points"].append(("restored", 1.0, 0, TS))
     for path in (E, f"{E}/{known}", f"{R}/{before['id']}", f"{R}?experiment_id={known}", ML, f"{ML}/{known}/runs"):
         problem(client.get(path), 503, "tracking-backend-unavailable")
@@ -113,6 +112,45 @@ def test_with_mlflow_and_the_worker_dead_writes_are_taken_and_all_is_there_after
     assert stored.experiments(name) == [(f"{name}.known", "active"), (f"{name}.new", "active")]
     shown = ok(client.get(f"{E}/{made['id']}"), 200)
     assert (shown["description"], shown["tags"]) == ("d", {"c": "d"})
+
+
+def test_an_api_that_starts_in_the_outage_and_another_one_take_writes_to_what_was_made_before(
+    served: Bench, stored: Stored, local_system: LocalSystem
+) -> None:
+    one, other = served.apis[:2]
+    name = fresh("known")
+    home, gone, idle = (ok(one.client.post(E, json={"name": f"{name}.{what}"}), 201, 202)["id"] for what in "abc")
+    before = write(one.client, home, 0.5)
+    arrived(stored, before)
+    off = ok(one.client.post(R, json={"experiment_id": home}), 201, 202)["id"]
+    ok(one.client.delete(f"{R}/{off}"), 204)
+    # Then a process that starts anew has nothing of it pending.
+    until(lambda: served.pipe.committed() == served.pipe.on_topic(), "all is applied and committed", pause=0.2)
+    assert len(stored.experiments(name)) == 3
+    served.pipe.end(signal.SIGKILL)
+    local_system.kill("postgres")
+    one.kill()
+    one.start()
+    one.ready()
+    wanted = []
+    for value, client in ((1.5, one.client), (2.5, other.client)):
+        wanted.append(write(client, home, value))
+        changed = ok(client.patch(f"{E}/{home}", json={"description": f"by {value}"}), 200)
+        assert (changed["name"], changed["description"]) == (f"{name}.a", f"by {value}")
+        ok(client.delete(f"{E}/{gone}"), 204)
+        problem(client.post(R, json={"experiment_id": gone}), 409, "experiment-conflict")
+    assert ok(one.client.post(f"{E}/{idle}/restore"), 200)["lifecycle_stage"] == "active"
+    assert ok(one.client.post(f"{R}/{off}/restore"), 202) == {"message": "Run restored", "run_id": off}
+    # What no topic and no read has told: 503, as the guide says.
+    problem(one.client.post(R, json={"experiment_id": "0" * 32}), 503, "tracking-backend-unavailable")
+    local_system.start("postgres")
+    served.pipe.start()
+    for run in wanted:
+        arrived(stored, run)
+    until(lambda: (stored.run(off) or ("", "", ""))[2] == "active", "the run is restored in MLflow")
+    stages = [(f"{name}.a", "active"), (f"{name}.b", "deleted"), (f"{name}.c", "active")]
+    until(lambda: stored.experiments(name) == stages, "the experiment is deleted in MLflow")
+    assert ok(one.client.get(f"{E}/{home}"), 200)["description"] == "by 2.5"
 
 
 def test_with_kafka_dead_writes_are_refused_in_time_and_whole_and_it_comes_back_by_itself(

@@ -63,6 +63,8 @@ def test_a_repeated_end_changes_nothing(calls: Calls) -> None:
     run, once = calls.fresh_run(), key()
     path = f"{RUNS}/{run['id']}/end"
     first = good(calls.post(path, None, once, status="failed"))
+    assert good(calls.post(path, None, once, status="failed")) == first
+    assert calls.shown(run)["duration_seconds"] == first["duration_seconds"]
     good(calls.post(path, status="finished"))
     assert good(calls.post(path, None, once, status="failed"))["status"] == first["status"]
     assert calls.shown(run)["status"] == "finished"

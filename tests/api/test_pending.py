@@ -230,7 +230,7 @@ class Record:
 
     def __init__(self, offset: int, one: TrackingEvent) -> None:
         self.offset, self.key, self.value = offset, codec.event_key(one), codec.encode(one)
-        self.headers = [*codec.headers(one), ("matih_api", b"1")]
+        self.headers, self.timestamp = [*codec.headers(one), ("matih_api", b"1")], one.occurred_at
 
 
 def test_what_is_applied_is_kept_for_the_grace_and_no_longer_though_nothing_comes() -> None:

@@ -111,6 +111,19 @@ class Pipe(Child):
         """Events that the group has committed."""
         return asyncio.run(self._committed())
 
+    def on_topic(self) -> int:
+        """Events that stand on the topic, whoever published them."""
+        return asyncio.run(self._on_topic())
+
+    async def _on_topic(self) -> int:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.brokers)
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets([TopicPartition(self.topic, number) for number in range(self.partitions)])
+            return sum(ends.values())
+        finally:
+            await consumer.stop()
+
     async def _committed(self) -> int:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.brokers, group_id=f"group-{self.topic}", enable_auto_commit=False

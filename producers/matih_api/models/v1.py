@@ -241,6 +241,16 @@ class EndedOut(BaseModel):
     duration_seconds: float | None
 
 
+class RestoringOut(BaseModel):
+    """A run is restored that can't be read now."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"message": "Run restored", "run_id": "0123456789abcdef0123456789abcdef"}}
+    )
+    message: str
+    run_id: str
+
+
 class CompareIn(Strict):
     """Which runs to compare, by what."""
 

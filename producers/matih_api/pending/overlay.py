@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from matih_api.pending.fold import name_given
@@ -42,6 +43,7 @@ class Pending:
         value: the record's.
         event: what it says; None for points, which are decoded when somebody wants them.
         objects: the ids that it is about.
+        time: when it occurred, of points when they were published; ms since the epoch.
     """
 
     partition: int
@@ -52,6 +54,7 @@ class Pending:
     value: bytes
     event: TrackingEvent | None = None
     objects: tuple[str, ...] = ()
+    time: int = 0
 
     @property
     def size(self) -> int:
@@ -63,7 +66,9 @@ class Pending:
         return self.event if self.event is not None else codec.decode(self.value)
 
 
-def pending(partition: int, offset: int, key: bytes, value: bytes, kind: str, *, ours: bool) -> Pending | None:
+def pending(
+    partition: int, offset: int, key: bytes, value: bytes, kind: str, *, ours: bool, time: int = 0
+) -> Pending | None:
     """A record as it is kept here; None if it says nothing about experiments and runs.
 
     Args:
@@ -73,17 +78,19 @@ def pending(partition: int, offset: int, key: bytes, value: bytes, kind: str, *,
         value: the framed event.
         kind: the payload's name, as the record's headers have it.
         ours: an API has acknowledged it.
+        time: the record's.
     """
     tenant, slash, object_id = key.decode(errors="replace").partition("/")
     if not slash:
         return None
-    found = Pending(partition, offset, tenant, object_id, ours, value, objects=(object_id,))
+    found = Pending(partition, offset, tenant, object_id, ours, value, objects=(object_id,), time=time)
     if kind == LOGGED:
         return found
     try:
         found.event = codec.decode(value)
     except InvalidEvent:
         return None  # a dead letter soon
+    found.time = found.event.occurred_at
     payload = found.event.payload
     if isinstance(payload, RunCreated):
         found.objects = (object_id, payload.experiment_id)
@@ -95,10 +102,14 @@ class Overlay:
 
     Bounded by `most` bytes: past it points go first (they are seen once they are in MLflow), then what other producers
     than the API have sent; what the API has acknowledged is kept, and `full` says that no more can be.
+
+    Attributes:
+        done: by partition the offset before which all is in MLflow; it may be kept here a little longer.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self.done: dict[int, int] = {}
         self._objects: dict[str, dict[Pending, None]] = {}
         self._names: dict[tuple[str, str], dict[Pending, None]] = {}
         self._stages: dict[str, dict[Pending, None]] = {}
@@ -166,21 +177,32 @@ class Overlay:
         return None
 
     def experiments(self, tenants: Collection[str] | None) -> list[str]:
-        """The experiments that events make or change, in the order of the topic."""
+        """The experiments that events make or change, the latest last."""
         return self._about(tenants, lambda event: isinstance(event.payload, _OF_EXPERIMENTS), -1)
 
-    def runs(self, tenants: Collection[str] | None) -> list[str]:
-        """The runs that events make, end, delete or restore."""
-        return self._about(tenants, lambda event: isinstance(event.payload, _OF_RUNS), 0)
+    def runs(self, tenants: Collection[str] | None, *, logged: bool = False) -> list[str]:
+        """The runs that events make, end, delete or restore, the latest last.
 
-    def _about(self, tenants: Collection[str] | None, wanted: Callable[[TrackingEvent], bool], which: int) -> list[str]:
-        found: dict[str, None] = {}
-        for kept in self._partitions.values():
-            for one in kept:
-                mine = tenants is None or one.tenant_id in tenants
-                if mine and one.event is not None and wanted(one.event):
-                    found[one.objects[which]] = None
-        return list(found)
+        With `logged` those too that something is logged into that was not in MLflow when it was last asked about.
+        """
+        return self._about(tenants, lambda event: isinstance(event.payload, _OF_RUNS), 0, logged=logged)
+
+    def _about(
+        self,
+        tenants: Collection[str] | None,
+        wanted: Callable[[TrackingEvent], bool],
+        which: int,
+        *,
+        logged: bool = False,
+    ) -> list[str]:
+        found: dict[str, int] = {}
+        for one in chain.from_iterable(self._partitions.values()):
+            mine = tenants is None or one.tenant_id in tenants
+            new = logged and one.offset >= self.done.get(one.partition, 0)
+            if mine and (new if one.event is None else wanted(one.event)):
+                about = one.objects[which]
+                found[about] = max(one.time, found.get(about, 0))
+        return sorted(found, key=found.__getitem__)
 
     def _make_room(self) -> None:
         for kept in (self._logged, self._others):

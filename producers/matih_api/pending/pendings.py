@@ -8,24 +8,37 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from matih_api.pending.keys import HEADER, RequestKey, SeenKeys
+from matih_api.pending.met import MetExperiments
 from matih_api.pending.overlay import Overlay, pending
 from matih_schemas import events, tags
 from matih_schemas.status import StatusOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
     from matih_schemas.events import TrackingEvent
-    from matih_tracking.reading.views import ExperimentView, RunView
+    from matih_tracking.reading.views import RunView
 
 ORIGIN: Final = "matih_api"
 """The header of records that an API has acknowledged."""
 KEYS_MAX: Final = 200_000
 RUNS_MAX: Final = 50_000
-EXPERIMENTS_MAX: Final = 10_000
 TRUST_SECONDS: Final = 10.0
 """So long a run that was met is taken to be as it was: what is done to it in MLflow itself is seen after that."""
 _TYPE: Final = "ce_type"
+_TELLING: Final = frozenset(
+    kind.__name__
+    for kind in (
+        events.ExperimentCreated,
+        events.ExperimentUpdated,
+        events.ExperimentDeleted,
+        events.ExperimentRestored,
+        events.RunCreated,
+        events.RunDeleted,
+        events.RunRestored,
+    )
+)
+"""What is read also where it is applied: it says that something is there, or how it stands."""
 
 
 class RunFacts(NamedTuple):
@@ -70,11 +83,10 @@ class Pendings:
         self._grace = grace
         self._clock = clock
         self._applied: deque[tuple[float, int, int]] = deque()
-        self._done: dict[int, int] = {}
         self._next: dict[int, int] = {}
         self._distrusted = -math.inf
         self._runs: OrderedDict[str, tuple[float, RunFacts]] = OrderedDict()
-        self._experiments: OrderedDict[str, ExperimentView] = OrderedDict()
+        self.experiments = MetExperiments()
 
     def take(self, partition: int, records: list[Any]) -> None:
         """See `Follower.take`."""
@@ -83,19 +95,24 @@ class Pendings:
             ours = ORIGIN in headers
             if ours and (key := RequestKey.parse(headers.get(HEADER, b""))) is not None:
                 self.keys.add(key)
-            if self._is_needed(partition, record.offset) and record.value is not None and record.key is not None:
-                self._put(partition, record, headers, ours=ours)
+            if self._is_new(partition, record.offset) and record.value is not None and record.key is not None:
+                needed = self._is_needed(partition, record.offset)
+                self._put(partition, record, headers, ours=ours, needed=needed)
         self._prune()
 
-    def _is_needed(self, partition: int, offset: int) -> bool:
-        """Not if it was here; nor if it is applied and nothing before it is kept.
-
-        What is folded over MLflow's has to reach to the topic's end: an event without those after it would undo them.
-        """
+    def _is_new(self, partition: int, offset: int) -> bool:
+        """Whether it was not here yet."""
         if offset < self._next.get(partition, 0):
             return False
         self._next[partition] = offset + 1
-        done = self._done.get(partition, 0)
+        return True
+
+    def _is_needed(self, partition: int, offset: int) -> bool:
+        """Not if it is applied and nothing before it is kept.
+
+        What is folded over MLflow's has to reach to the topic's end: an event without those after it would undo them.
+        """
+        done = self.overlay.done.get(partition, 0)
         if offset >= done:
             return True
         if not self.overlay.holds(partition):
@@ -103,25 +120,30 @@ class Pendings:
         self._applied.append((self._clock() + self._grace, partition, done))
         return True
 
-    def _put(self, partition: int, record: Any, headers: dict[str, bytes], *, ours: bool) -> None:
+    def _put(self, partition: int, record: Any, headers: dict[str, bytes], *, ours: bool, needed: bool) -> None:
         kind = headers.get(_TYPE, b"").decode(errors="replace").rpartition(".")[2]
-        one = pending(partition, record.offset, record.key, record.value, kind, ours=ours)
-        if one is not None:
+        if not needed and kind not in _TELLING:
+            return
+        at = int(record.timestamp or 0)
+        one = pending(partition, record.offset, record.key, record.value, kind, ours=ours, time=at)
+        if one is None:
+            return
+        if needed:
             self.overlay.put(one)
-            if one.event is not None:
-                self._forget(one.event)
+        if one.event is not None and one.event.tenant_id == one.tenant_id:
+            self.experiments.told(one.event)
+            self._forget(one.event)
 
     def made_anew(self) -> None:
         """See `Follower.made_anew`. What was met and the keys of requests stay."""
         self.overlay = Overlay(self.overlay.most)
         self._applied.clear()
-        self._done.clear()
         self._next.clear()
 
     def committed(self, partition: int, end: int) -> None:
         """See `Follower.committed`."""
-        if end > self._done.get(partition, 0):
-            self._done[partition] = end
+        if end > self.overlay.done.get(partition, 0):
+            self.overlay.done[partition] = end
             self._applied.append((self._clock() + self._grace, partition, end))
         self._prune()
 
@@ -136,18 +158,6 @@ class Pendings:
         """A run that was met lately, and that no event has touched since."""
         met, facts = self._runs.get(run_id, (0.0, None))
         return facts if however_old or self._distrusted < met > self._clock() - TRUST_SECONDS else None
-
-    def meet_experiment(self, experiment: ExperimentView) -> None:
-        """An experiment was met."""
-        self._experiments[experiment.experiment_id] = experiment
-        self._experiments.move_to_end(experiment.experiment_id)
-        while len(self._experiments) > EXPERIMENTS_MAX:
-            self._experiments.popitem(last=False)
-
-    def met_experiment(self, tenants: Collection[str] | None, experiment_id: str) -> ExperimentView | None:
-        """An experiment as it was met last, for while MLflow can't be asked."""
-        found = self._experiments.get(experiment_id)
-        return found if found is None or tenants is None or found.tenant_id in tenants else None
 
     def _forget(self, event: TrackingEvent) -> None:
         """Runs that the event touches have to be looked at again; where that can't be done, what it says is known."""

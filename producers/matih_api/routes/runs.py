@@ -24,6 +24,7 @@ from matih_api.models.v1 import (
     LoggedOut,
     MetricsIn,
     ParamsIn,
+    RestoringOut,
     RunIn,
     RunList,
     RunOut,
@@ -93,11 +94,13 @@ async def delete(asked: Asked, id: str) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/{id}/restore", response_model=RunOut)
+@router.post("/{id}/restore", response_model=RunOut, responses={202: {"model": RestoringOut}})
 async def restore(asked: Asked, id: str) -> JSONResponse:
-    """Restore a run."""
-    found = await runs.find_or_pending(asked, id)  # what can't be answered is not done either
-    await runs.set_lifecycle(asked, id, RunRestored)
+    """Restore a run: 202 without its fields if it can't be read, MLflow being away."""
+    found = await runs.find_or_pending(asked, id)
+    restored = await runs.set_lifecycle(asked, id, RunRestored)
+    if found is None:
+        return answer({"message": "Run restored", "run_id": restored.run_id}, 202)
     return answer(run(found, page_of(asked, found)))
 
 
