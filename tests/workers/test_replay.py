@@ -52,10 +52,11 @@ def replay(pipe: Pipe, *arguments: str, uri: str | None = None, code: int = 0) -
     return json.loads(done.stdout) if done.stdout else {"error": done.stderr}  # type: ignore[no-any-return]
 
 
-def positions(uri: str) -> dict[str, str]:
-    """How far every partition is applied."""
+def positions(uri: str) -> dict[str, Any]:
+    """How far every partition is applied, without the moments at which that was."""
     found = [experiment.tags for experiment in MlflowClient(uri).search_experiments(view_type=ViewType.ALL)]
-    return {key: value for stored in found for key, value in stored.items() if key.startswith("matih.position.")}
+    noted = {key: value for stored in found for key, value in stored.items() if key.startswith("matih.position.")}
+    return {key: {**json.loads(value), "times": None} for key, value in noted.items()}
 
 
 def without_notes(seen: dict[str, str]) -> dict[str, str]:
