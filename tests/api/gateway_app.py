@@ -1,16 +1,14 @@
-"""An API that has the event gateway only, with tokens from a file: in this process, or as a process of its own.
+"""The event gateway's route alone, in this process, on a topic that the test can look into; tokens are as they say.
 
-`python -m tests.api.gateway_app PORT TOKENS_FILE` publishes to the environment's Kafka.
+What stands around it in a real API (`tests/api/test_gateway_delivery.py` runs one) is not here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import threading
 from contextlib import asynccontextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -25,12 +23,10 @@ from matih_api.problems import Problem, unauthorized
 from matih_api.publishing import EventPublisher
 from matih_api.routes.events import router
 from matih_api.settings import ApiSettings
-from matih_kafka.idempotent import KafkaPublisher
-from matih_kafka.settings import kafka_settings
-from matih_schemas.topics import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from matih_kafka.publisher import Publisher
 
@@ -122,14 +118,3 @@ class Serving:
     @property
     def port(self) -> int:
         return int(self._server.servers[0].sockets[0].getsockname()[1])
-
-
-def main(port: int, tokens: Path) -> None:
-    settings = kafka_settings()
-    topic = catalogue(settings.events_topic, settings.events_partitions)[0]
-    found = app(lambda: KafkaPublisher(settings, topic, client_id="matih-api"), tokens_in(tokens))
-    uvicorn.run(found, host="127.0.0.1", port=port, log_level="warning")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))

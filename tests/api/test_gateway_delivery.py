@@ -6,44 +6,54 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 import threading
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.api.servers import ApiServer
 from tests.shipper.world import World, by_producer, written_by
 from tests.shipper.writing import TENANT, Trainer
 from tests.waiting import until
 
+from matih_api.auth import editing
+from matih_api.auth.principal import Role
+from matih_api.auth.token_file import change
 from matih_tracking.shipper import state
 from matih_tracking.spool import SpoolSettings, open_spool, spool_path
 from matih_tracking.target import target
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
+    from matih_api.auth.token_records import TokensFile
     from matih_local.system import LocalSystem
 
 ROOT = Path(__file__).parents[2]
-TOKEN = "a-t0ken-for-acme"
 ROUNDS = 3
+"""Kills of a long test; the one that always runs has one: an API takes seconds of CPU to start."""
+FEW = {"MATIH_API_EVENTS_PER_SECOND": "10", "MATIH_API_EVENTS_BURST": "10"}
 
 
 class GatewayWorld(World):
-    """A world whose shippers know the API only; the API knows Kafka. Two API processes behind one another's port."""
+    """A world whose shippers know the API only; the API (`matih api`, with tokens) knows Kafka, and no MLflow.
 
-    def __init__(self, brokers: str, topic: str, folder: Path) -> None:
+    Attributes:
+        token: the one that the API knows.
+    """
+
+    def __init__(self, brokers: str, topic: str, folder: Path, **settings: str) -> None:
+        """`settings` are more environment variables of the API."""
         super().__init__(brokers, topic, folder)
-        self.port = _free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
         self.tokens, self.token_file = folder / "tokens.json", folder / "token"
-        self.token_file.write_text(TOKEN)
-        self.grant()
+        self.hold(self.grant())
+        self.api = ApiServer(folder, {**self._api_environment(), **settings})
+        self.url = self.api.url
         self.spool = open_spool(spool_path(target(self.environment).spool_key, SpoolSettings(base=self.base)))
-        self.api: subprocess.Popen[str] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -56,39 +66,52 @@ class GatewayWorld(World):
             "PYTHONPATH": str(ROOT),
         }
 
-    def grant(self, role: str = "WRITER", token: str = TOKEN) -> None:
-        whole = self.tokens.with_suffix(".new")
-        whole.write_text(json.dumps({token: ["shipper", {TENANT: role}]}))
-        whole.replace(self.tokens)
+    def _api_environment(self) -> dict[str, str]:
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.brokers,
+            "MATIH_EVENTS_TOPIC": self.topic,
+            "MATIH_WORKER_GROUP": f"group-{self.topic}",
+            "MATIH_API_TRACKING_URI": "http://127.0.0.1:9",
+            "MATIH_API_TOKENS_FILE": str(self.tokens),
+            "MATIH_HOME": str(self.folder / "home"),
+        }
 
-    def start_api(self) -> None:
-        """Returns at once: shippers have to wait for it."""
-        self.api = self.start(
-            *("-m", "tests.api.gateway_app", str(self.port), str(self.tokens)),
-            KAFKA_BOOTSTRAP_SERVERS=self.brokers,
-            MATIH_EVENTS_TOPIC=self.topic,
-        )
+    def grant(self, role: Role = Role.WRITER) -> str:
+        """A new token; those before it are revoked."""
+        now = datetime.now(timezone.utc)
 
-    def kill_api(self) -> None:
-        assert self.api is not None
-        self.api.kill()
-        self.api.wait()
+        def edit(file: TokensFile) -> tuple[TokensFile, str]:
+            file = editing.with_tenant(file.model_copy(update={"tokens": {}}), TENANT, now)[0]
+            file, made = editing.with_token(file, "shipper", {TENANT: role}, now, None)
+            return file, made.token
+
+        self.token = change(self.tokens, edit)
+        return self.token
+
+    def hold(self, token: str) -> None:
+        """What shippers send from now on."""
+        self.token_file.write_text(token)
+
+    def refusals(self) -> float:
+        """How often the API has refused a quota since it was started."""
+        found = text_string_to_metric_families(httpx.get(f"{self.url}/metrics", trust_env=False, timeout=30).text)
+        samples = [sample for family in found for sample in family.samples]
+        return sum(sample.value for sample in samples if sample.name == "matih_api_quota_refusals_total")
 
     def said(self) -> state.ShipperState:
         told = state.read(self.spool)
         assert told is not None
         return told
 
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+    def close(self) -> None:
+        self.api.close()
+        super().close()
 
 
 @pytest.fixture
 def world(kafka: str, events_topic: str, tmp_path: Path) -> Iterator[GatewayWorld]:
     world = GatewayWorld(kafka, events_topic, tmp_path)
-    world.start_api()
+    world.api.start()  # shippers have to wait for it
     yield world
     world.close()
 
@@ -148,12 +171,31 @@ def test_the_api_is_killed_again_and_again(world: GatewayWorld, seed: int) -> No
     pick = random.Random(seed)
     with Training(world) as training:
         world.start_shipper()
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS if seed else 1):
             training.some_more(pick.randint(1, 2000))
-            world.kill_api()
-            world.start_api()
+            world.api.kill()
+            world.api.start()
         training.some_more(1)
     training.arrived()
+
+
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.soak)])
+def test_a_tenant_over_its_quota_is_told_to_wait_and_loses_nothing(
+    kafka: str, events_topic: str, tmp_path: Path, killed: bool
+) -> None:
+    world = GatewayWorld(kafka, events_topic, tmp_path, **FEW)
+    try:
+        world.api.start()
+        with Training(world) as training:
+            world.start_shipper()
+            until(lambda: world.api.is_ready() and world.refusals() > 1, "the gateway has answered with 429")
+            if killed:
+                world.api.kill()
+                world.api.start()
+        training.arrived()
+        assert world.said().state == "delivering"
+    finally:
+        world.close()
 
 
 @pytest.mark.soak
@@ -165,8 +207,8 @@ def test_shipper_and_api_are_killed_in_turn(world: GatewayWorld) -> None:
             training.some_more(pick.randint(1, 2000))
             shipper.kill()
             shipper.wait()
-            world.kill_api()
-            world.start_api()
+            world.api.kill()
+            world.api.start()
         world.start_shipper()
     training.arrived()
 
@@ -191,14 +233,14 @@ def test_the_token_is_revoked_and_another_one_given(world: GatewayWorld) -> None
     with Training(world) as training:
         world.start_shipper()
         training.some_more(500)
-        world.grant(token="another")
+        another = world.grant()
         until(lambda: "401" in (world.said().error or ""), "the shipper says why nothing goes")
         assert "MATIH_API_TOKEN_FILE" in (world.said().error or "")
-        world.token_file.write_text("another")
+        world.hold(another)
         training.some_more(500)
-        world.grant("READER", "another")
+        world.hold(world.grant(Role.READER))
         until(lambda: "403" in (world.said().error or ""), "the shipper says why nothing goes")
-        world.grant("WRITER", "another")
+        world.hold(world.grant())
         training.some_more(500)
     training.arrived()
     assert world.said().state == "delivering"
@@ -230,20 +272,22 @@ def test_run_sync_status_and_doctor_name_the_gateway(world: GatewayWorld) -> Non
     assert checks["event gateway"]["state"] == "ok"
     assert not {"Kafka", "topics"} & set(checks)
 
-    world.grant(token="another")
+    before = world.token
+    another = world.grant()
     left = world.matih("run", "--wait", "1", "--", sys.executable, "-c", TRAIN, MATIH_EXIT_TIMEOUT="1")
     assert left.returncode == 0
     until(lambda: "MATIH_API_TOKEN_FILE" in (world.said().error or ""), "its shipper says what is wrong")
-    assert TOKEN not in left.stderr + (world.said().error or "")
+    assert before not in left.stderr + (world.said().error or "")
     assert "401" in json.loads(world.matih("status", "--json").stdout)["broker"]["error"]
     os.kill(world.said().pid, signal.SIGKILL)
-    world.grant()
+    world.hold(another)
     synced = world.matih("sync", "--json")
     assert synced.returncode == 0, (synced.stdout, synced.stderr)
     assert json.loads(synced.stdout)["delivered"] >= 202
     assert len({event.payload.run_id for event in world.events() if event.kind == "RunCreated"}) == 2  # type: ignore[union-attr]
 
 
+@pytest.mark.soak
 def test_a_forgotten_tenant_is_never_put_right_in_silence(world: GatewayWorld) -> None:
     done = world.matih("run", "--wait", "0", "--", sys.executable, "-c", TRAIN, MATIH_TENANT="", MATIH_EXIT_TIMEOUT="0")
     assert done.returncode == 0
