@@ -1,8 +1,8 @@
 # Everything a checkout can do. Each target sets up .venv first (see tools/set_up.py); nothing else is needed but Python.
 PYTHON ?= python3
 BIN := .venv/bin
-# Two sessions with servers of their own: most tests wait for a process, not for a CPU. One file's tests stay together.
-PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
+# Three sessions with servers of their own: most tests wait for a process, not for a CPU. One file's tests stay together.
+PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test soak check bench lock clean
 .DEFAULT_GOAL := help

@@ -8,12 +8,14 @@ import signal
 from pathlib import Path
 
 import httpx
+import pytest
 from tests.api.servers import ApiServer, Bench, fresh, ok
 from tests.waiting import until
 
 E, R = "/api/v1/experiments", "/api/v1/experiments/runs"
 
 
+@pytest.mark.soak
 def test_two_processes_answer_as_one_and_one_that_is_killed_is_replaced(shared_bench: Bench) -> None:
     api = shared_bench.api(MATIH_API_PROCESSES="2", MATIH_API_VISIBLE_TIMEOUT="0")
     api.ready()

@@ -179,6 +179,7 @@ def test_the_api_is_killed_again_and_again(world: GatewayWorld, seed: int) -> No
     training.arrived()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.soak)])
 def test_a_tenant_over_its_quota_is_told_to_wait_and_loses_nothing(
     kafka: str, events_topic: str, tmp_path: Path, killed: bool
@@ -229,6 +230,7 @@ def test_kafka_is_killed_behind_it(world: GatewayWorld, local_system: LocalSyste
     assert world.said().state == "delivering"
 
 
+@pytest.mark.soak
 def test_the_token_is_revoked_and_another_one_given(world: GatewayWorld) -> None:
     with Training(world) as training:
         world.start_shipper()
@@ -254,6 +256,7 @@ with ExperimentTracker().start_run("exp") as run:
 """
 
 
+@pytest.mark.soak
 def test_run_sync_status_and_doctor_name_the_gateway(world: GatewayWorld) -> None:
     done = world.matih("run", "--wait", "30", "--", sys.executable, "-c", TRAIN, MATIH_EXIT_TIMEOUT="20")
     assert done.returncode == 0, done.stderr

@@ -93,6 +93,7 @@ def test_runs_are_compared_as_over_the_database(bench: Bench) -> None:
         assert found["parameter_impact"]["lr"]["correlation"] == pytest.approx(1.0)
 
 
+@pytest.mark.soak
 def test_what_is_on_its_way_is_read_too(bench: Bench) -> None:
     http = bench.apis[0].client
     home = ok(http.post(E, json={"name": fresh("pending")}), 201)["id"]

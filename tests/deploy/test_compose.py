@@ -195,6 +195,7 @@ def test_the_api_does_not_start_without_tokens_and_the_guides_commands_make_them
     create()
 
 
+@pytest.mark.soak
 def test_mlflow_has_the_options() -> None:
     text = subprocess.run(
         [sys.executable, "-m", "mlflow", "server", "--help"], capture_output=True, text=True, check=True

@@ -7,8 +7,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pytest
 from mlflow import MlflowClient
 from tests.audit.world import archive_of
 from tests.workers.journals import START, Entry, Producer
@@ -17,14 +17,12 @@ from tests.workers.views import SqlBench
 
 from matih_local import mlflow_schema
 
-if TYPE_CHECKING:
-    import pytest
-
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "guides" / "replay.md").read_text()
 STEP = re.compile(r"```sh\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.DOTALL)
 OF_THE_MOMENT = re.compile(r"[0-9a-f]{32}|\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 
+@pytest.mark.soak
 def test_the_guide(kafka: str, events_topic: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     mlflow_schema.main(uri)

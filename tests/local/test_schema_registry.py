@@ -65,6 +65,7 @@ def test_what_is_not_what_the_lock_names_is_not_unpacked(tmp_path: Path) -> None
     assert not apicurio.program_folder(cache).exists()
 
 
+@pytest.mark.soak
 def test_what_it_has_answered_outlives_a_kill(schema_registry: str, registry_system: LocalSystem) -> None:
     client = RegistryClient(RegistrySettings(url=schema_registry, timeout=30))
     assert client.versions(SUBJECT) == [1]

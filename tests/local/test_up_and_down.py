@@ -161,6 +161,7 @@ def test_env_is_what_a_shell_takes(system, parts):
     assert done.stdout.split("\n")[:-1] == [*servers, f"{home}/spool", home]
 
 
+@pytest.mark.soak
 def test_the_archive_has_all_events_and_verifies(system, parts):
     variables = system.report("env")
     assert (system.home / "audit.key").stat().st_mode & 0o777 == 0o600

@@ -74,6 +74,7 @@ def test_writes_are_framed_and_read_back_and_a_batch_of_the_gateways_is_framed_a
     assert {event.event_id for event in batch} < {event.event_id for event in confluent.events()}
 
 
+@pytest.mark.soak
 def test_an_api_that_has_never_been_told_the_id_takes_nothing_until_the_registry_answers(
     confluent: ConfluentTopic, start: Callable[[], ApiServer]
 ) -> None:

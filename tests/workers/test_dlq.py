@@ -127,6 +127,7 @@ def test_from_dead_letters_to_mlflow(pipe: Pipe) -> None:
         assert (seen.tags["last"], seen.status) == ("2", "FINISHED")
 
 
+@pytest.mark.soak
 def test_killed_before_the_note_and_redriven_twice(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     (who,) = orphans(pipe, runs=1)
     pipe.start()

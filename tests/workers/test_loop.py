@@ -200,6 +200,7 @@ def test_bad_events_become_dead_letters_and_the_good_go_on(pipe: Pipe) -> None:
     assert (seen.points, seen.params) == ({("good", "1.0", START, 0)}, {})
 
 
+@pytest.mark.soak
 def test_an_event_that_kills_the_worker_and_one_that_always_fails(pipe: Pipe) -> None:
     """Both end as dead letters, after some processes and some tries; what was taken with them goes on."""
     good, killer, poison = (Producer(tenant="acme") for _ in range(3))

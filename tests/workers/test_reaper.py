@@ -70,6 +70,7 @@ def test_a_silent_run_fails_and_comes_back_with_its_host(pipe: Pipe) -> None:
     assert pipe.dead_letters() == []
 
 
+@pytest.mark.soak
 def test_a_reaper_that_was_killed_knows_the_runs_again(pipe: Pipe) -> None:
     gone = producer()
     pipe.publish([gone.created(), beat(gone)])

@@ -136,6 +136,7 @@ def test_a_rebuild_without_kafka_is_equal(postgres_pipe: Pipe, empty_uri: str) -
     assert positions(empty_uri) == positions(postgres_pipe.store_uri)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("mode", ["full", pytest.param("fill", marks=pytest.mark.soak)])
 def test_killed_and_started_again_it_goes_on_through_all_topics(
     who: list[Producer], archive: Path, empty_uri: str, mode: str, tmp_path: Path
