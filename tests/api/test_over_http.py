@@ -45,6 +45,7 @@ def run_of(client: httpx.Client, home: str, number: int) -> str:
     return run
 
 
+@pytest.mark.soak
 def test_what_is_written_is_read_as_over_the_database(bench: Bench, stored: Stored) -> None:
     http, sql = (api.client for api in bench.apis)
     name = fresh("http")

@@ -287,6 +287,7 @@ def test_who_waits_on_the_other_api_is_told_that_mlflow_shows_it(two: Bench) -> 
         until(waited, "it is to be seen while one waits")
 
 
+@pytest.mark.soak
 def test_an_api_that_was_killed_finds_all_of_it_again(two: Bench, stored: Stored) -> None:
     two.stop_worker()
     walk = Walk(two, seed=11)

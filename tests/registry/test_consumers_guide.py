@@ -101,6 +101,7 @@ def test_two_schemas_on_one_topic(confluent: ConfluentTopic, tmp_path: Path, mon
     assert sorted(told) == sorted([f"{line(one)} None" for one in before] + [f"{line(one)} red" for one in after])
 
 
+@pytest.mark.soak
 def test_an_older_schema_stops_and_loses_nothing(
     confluent: ConfluentTopic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def some(tenant: str, count: int = 3) -> list:
     return [who.created(), *(who.log(entry) for entry in entries), who.ended()]
 
 
+@pytest.mark.soak
 def test_both_framings_on_one_topic_are_ingested_archived_and_replayed_without_the_registry(
     confluent: ConfluentTopic,
     pipe: Pipe,

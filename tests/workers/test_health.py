@@ -33,7 +33,7 @@ def test_lag_in_seconds_is_of_the_partition_that_is_furthest_behind() -> None:
     assert (health.lag(), health.lag_seconds()) == (0, 0.0)
     waiting |= {0: 5}
     assert health.lag_seconds() is None
-    now = round(time.time() * 1000)
+    now = int(time.time() * 1000)
     oldest[0] = now - 3_600_000
     assert 3_600 <= (health.lag_seconds() or 0) < 3_700
     waiting |= {1: 1}

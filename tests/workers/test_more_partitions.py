@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.waiting import until
 from tests.workers.journals import START, Entry, Producer
 from tests.workers.pipe import Pipe
@@ -43,6 +44,7 @@ def logged(who: Producer, step: int) -> Entry:
     )
 
 
+@pytest.mark.soak
 def test_the_move(kafka: str, events_topic: str, postgres_uri: str, tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "new").mkdir()
