@@ -126,8 +126,9 @@ class TopicFollowing:
         self._asking, self._next = self._next, None
         if self._asker is None or self.problem is not None:
             raise asyncio.TimeoutError
+        read = dict(self._positions)  # as it was before the question: what comes meanwhile may be behind the answer
         ends: Mapping[TopicPartition, int] = await self._asker.end_offsets(self._places)
-        if any(end < self._positions.get(place, 0) for place, end in ends.items()):
+        if any(end < read.get(place, 0) for place, end in ends.items()):
             self._begin_anew()
             raise asyncio.TimeoutError
         return ends

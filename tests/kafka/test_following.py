@@ -16,6 +16,7 @@ from matih_kafka.settings import KafkaSettings
 from matih_schemas.topics import catalogue
 
 if TYPE_CHECKING:
+    from aiokafka import TopicPartition
     from collections.abc import Awaitable, Callable
 
 
@@ -86,3 +87,30 @@ async def publish(settings: KafkaSettings, topic: Any, values: list[bytes]) -> N
     await publisher.connect()
     await asyncio.gather(*[publisher.send(Record(b"acme/1", value, ())) for value in values])
     await publisher.close()
+
+
+class Busy:
+    """Answers with the topic's ends, and more is read before the answer comes."""
+
+    def __init__(self, following: TopicFollowing, end: int, read: int) -> None:
+        self._following, self._end, self._read = following, end, read
+
+    async def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        self._following._positions = dict.fromkeys(places, self._read)
+        return dict.fromkeys(places, self._end)
+
+
+def test_what_is_read_behind_the_answer_makes_no_topic_anew() -> None:
+    """An API under load took its topic for a new one, and refused writes until it had read it again."""
+
+    async def asked(end: int, read_before: int) -> int:
+        told = Told()
+        following = TopicFollowing(KafkaSettings(), catalogue("t.events.v1")[0], "group", told)
+        following.problem = None
+        following._asker = Busy(following, end, read=7)
+        following._positions = dict.fromkeys(following._places, read_before)
+        await following.caught_up(1.0)
+        return told.anew
+
+    assert asyncio.run(asked(end=5, read_before=4)) == 0
+    assert asyncio.run(asked(end=5, read_before=6)) == 1
