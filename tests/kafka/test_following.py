@@ -16,8 +16,9 @@ from matih_kafka.settings import KafkaSettings
 from matih_schemas.topics import catalogue
 
 if TYPE_CHECKING:
-    from aiokafka import TopicPartition
     from collections.abc import Awaitable, Callable
+
+    from aiokafka import TopicPartition
 
 
 class Told:
