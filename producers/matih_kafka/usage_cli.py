@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,6 +15,7 @@ from matih_console.output import JsonOption, console, note, print_json
 from matih_kafka.errors import InvalidSettings, KafkaError
 from matih_kafka.settings import KafkaSettings, kafka_settings
 from matih_kafka.usage import Usage
+from matih_schemas.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     from matih_kafka.usage import Amount
@@ -92,7 +92,7 @@ def _report(topic: str, since_ms: int | None, by: By, found: Usage, rows: list[A
     parts = "kinds" if by is By.tenant else "tenants"
     return {
         "topic": topic,
-        "since": None if since_ms is None else _rfc3339(since_ms),
+        "since": None if since_ms is None else rfc3339(since_ms),
         "by": by.value,
         **vars(found.total),
         "usage": [
@@ -100,10 +100,6 @@ def _report(topic: str, since_ms: int | None, by: By, found: Usage, rows: list[A
             for name, amount, inner in rows
         ],
     }
-
-
-def _rfc3339(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _table(by: By, found: Usage, rows: list[Any]) -> None:

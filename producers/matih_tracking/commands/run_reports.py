@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timezone
 from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matih_schemas.clock import now_ms
+from matih_schemas.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,9 +34,7 @@ def number(value: float | None) -> float | str | None:
 
 def instant(ms: int | None) -> str | None:
     """RFC 3339, UTC."""
-    if ms is None:
-        return None
-    return datetime.fromtimestamp(ms / 1000, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if ms is None else rfc3339(ms)
 
 
 def user_tags(stored: dict[str, str]) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as jsons
 import sys
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ from matih_schemas.errors import MatihError
 from matih_workers.audit import checking, exporting
 from matih_workers.audit.events import archived_event
 from matih_workers.audit.settings import audit_settings
+from matih_workers.audit.tables import moment, who
 from matih_workers.audit.verify_commands import PublicKeys, public_keys
 
 if TYPE_CHECKING:
@@ -130,10 +130,9 @@ def _print(found: Checked, event: ArchivedEvent | None) -> None:
 
 def _told(one: ArchivedEvent) -> str:
     row, key = exporting.row(one), (one.record.key or b"").decode("utf-8", "replace")
-    who = row["actor"] or (f"{row['claimed_user']} (as it says itself)" if row["claimed_user"] else "nobody named")
-    what = f"unreadable: {one.unreadable}" if one.event is None else f"{row['kind']} {row['event_id']} by {who}"
-    time = datetime.fromtimestamp(one.record.timestamp / 1000, timezone.utc).isoformat(timespec="milliseconds")
-    return f"the record: {time}, key {key}, {what}"
+    by = who(row["actor"], row["claimed_user"])
+    what = f"unreadable: {one.unreadable}" if one.event is None else f"{row['kind']} {row['event_id']} by {by}"
+    return f"the record: {moment(one.record.timestamp)}, key {key}, {what}"
 
 
 def _say(line: str) -> None:

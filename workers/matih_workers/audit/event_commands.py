@@ -23,7 +23,7 @@ from matih_workers.audit.events import ArchivedEvent, Experiments, Selection, ar
 from matih_workers.audit.history import History, Step
 from matih_workers.audit.options import Archive, opened
 from matih_workers.audit.reading import ArchiveReader
-from matih_workers.audit.tables import moment
+from matih_workers.audit.tables import moment, who
 from matih_workers.moment_option import moment_option
 
 if TYPE_CHECKING:
@@ -194,13 +194,13 @@ def _print_event(one: ArchivedEvent, *, json: bool) -> None:
     if json:
         print_json(row)
         return
-    who = row["actor"] or row["claimed_user"] or "-"
+    by = row["actor"] or row["claimed_user"] or "-"
     payload = one.event.payload if one.event else None
     about = row["run_id"] or row["experiment_id"] or "-"
     if isinstance(payload, AdminAction):
         about = f"{payload.action} {payload.target} ({payload.reason})"
     what = row["kind"] or (f"unreadable: {one.unreadable}" if one.unreadable else "-")
-    line = f"{moment(one.record.timestamp)} {one.place:<12} {row['tenant'] or '-'} {what} {about} by {who}"
+    line = f"{moment(one.record.timestamp)} {one.place:<12} {row['tenant'] or '-'} {what} {about} by {by}"
     line += f": {one.dead_letter}" if one.dead_letter else ""
     console.print(line, soft_wrap=True, markup=False)
 
@@ -210,10 +210,13 @@ def _print_step(step: Step) -> None:
         of = f"{step.kind or 'event'} " if step.event_id else ""
         console.print(f"dead letter {step.place}  {of}{step.dead_letter}", soft_wrap=True, markup=False)
         return
-    who = step.actor or (f"{step.claimed_user} (as it says itself)" if step.claimed_user else "nobody named")
     times = f"occurred {moment(step.occurred_at)}, received {moment(step.received_at)}, applied {_applied(step)}"
     console.print(f"{step.place}  {step.kind or step.unreadable}  {times}", soft_wrap=True, markup=False)
-    console.print(f"    by {who}, host {step.host or '-'}, event {step.event_id}", soft_wrap=True, markup=False)
+    console.print(
+        f"    by {who(step.actor, step.claimed_user)}, host {step.host or '-'}, event {step.event_id}",
+        soft_wrap=True,
+        markup=False,
+    )
     for change in step.changes:
         before = "" if change.previous is None else f" (before: {change.previous})"
         console.print(f"    {change.of} {change.key} = {change.value}{before}", soft_wrap=True, markup=False)

@@ -1,11 +1,11 @@
-"""What the commands of `matih audit` print for people: moments, and rows under a head."""
+"""What the commands of `matih audit` print for people: moments, people, and rows under a head."""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from matih_console.output import console
+from matih_schemas.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
 def moment(ms: int | None) -> str:
     """The moment, from ms since the epoch, in UTC; `-` for none."""
-    if ms is None:
-        return "-"
-    return datetime.fromtimestamp(ms / 1000, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return "-" if ms is None else rfc3339(ms)
+
+
+def who(actor: str | None, claimed_user: str | None) -> str:
+    """Who did something: who is authenticated, else who somebody says to be."""
+    return actor or (f"{claimed_user} (as it says itself)" if claimed_user else "nobody named")
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

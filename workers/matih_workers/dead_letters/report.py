@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
@@ -12,6 +11,7 @@ from matih_console.output import console
 from matih_kafka.errors import RegistryUnavailable
 from matih_schemas import codec
 from matih_schemas.errors import InvalidEvent
+from matih_schemas.rfc3339 import rfc3339
 from matih_workers.dead_letters import headers
 from matih_workers.dead_letters.letter import letter
 
@@ -128,4 +128,4 @@ def _latest(letters: Sequence[Letter], limit: int) -> list[Letter]:
 
 
 def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return rfc3339(ms, "seconds")

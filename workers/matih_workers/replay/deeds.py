@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from matih_kafka.admin_actions import Deed
 from matih_schemas.admin_details import EXPERIMENTS, RUNS, listed
-from matih_workers.replay.survey import rfc3339
+from matih_schemas.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     from matih_workers.replay.selection import Selection

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from matih_schemas import codec
 from matih_schemas.errors import InvalidEvent
 from matih_schemas.events import RunLogged
+from matih_schemas.rfc3339 import rfc3339
 from matih_workers.replay.selection import tenant_of
 
 if TYPE_CHECKING:
@@ -63,8 +63,3 @@ class Survey:
             "received_first": None if self.first is None else rfc3339(self.first),
             "received_last": None if self.last is None else rfc3339(self.last),
         }
-
-
-def rfc3339(ms: int) -> str:
-    """The moment for people and programs."""
-    return datetime.fromtimestamp(ms / 1000, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
