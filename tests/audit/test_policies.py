@@ -15,6 +15,7 @@ from tests.audit.test_recovery import KEY, TOPIC_ID, Killed, Mortal, read
 from tests.audit.test_verification import verified
 from tests.workers.journals import Entry, Producer
 
+from matih_kafka.rate import Rate
 from matih_kafka.reading import topic_reader
 from matih_kafka.settings import KafkaSettings
 from matih_schemas import codec
@@ -30,7 +31,6 @@ from matih_workers.audit.reading import ArchiveReader
 from matih_workers.audit.storage import LocalFolder
 from matih_workers.positions import Source
 from matih_workers.replay.archive import archived_topics
-from matih_workers.replay.rate import Rate
 from matih_workers.replay.run import Replay, Unsaved, report_of
 from matih_workers.settings import WorkerSettings
 from matih_workers.stores.memory import MemoryStore

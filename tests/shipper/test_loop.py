@@ -13,13 +13,13 @@ from tests.shipper.writing import Trainer
 
 from matih_kafka.errors import BrokerUnavailable
 from matih_kafka.memory import MemoryPublisher
+from matih_kafka.rate import Rate
 from matih_schemas import codec
 from matih_tracking.journal import listing
 from matih_tracking.journal.cursor import Cursor
 from matih_tracking.shipper import delivery, journals, process
 from matih_tracking.shipper.journals import Journals
 from matih_tracking.shipper.process import Shipper
-from matih_tracking.shipper.throttle import Throttle
 
 
 async def until(condition):
@@ -87,15 +87,15 @@ def test_with_a_rate_the_next_journal_waits_for_its_time_and_nothing_is_lost(spo
 
 
 def test_a_rate_holds_on_average_whatever_comes_at_once():
-    throttle = Throttle(100)
-    assert throttle.at == 0
-    throttle.took(50, now=10.0)
-    assert throttle.at == 10.5
-    throttle.took(20, now=10.1)
-    assert throttle.at == pytest.approx(10.7)
-    throttle.took(10, now=20.0)
-    assert throttle.at == pytest.approx(20.1)
-    unbounded = Throttle(0)
+    rate = Rate(100)
+    assert rate.at == 0
+    rate.took(50, now=10.0)
+    assert rate.at == 10.5
+    rate.took(20, now=10.1)
+    assert rate.at == pytest.approx(10.7)
+    rate.took(10, now=20.0)
+    assert rate.at == pytest.approx(20.1)
+    unbounded = Rate(None)
     unbounded.took(10**9, now=5.0)
     assert unbounded.at == 0
 

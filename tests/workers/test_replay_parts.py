@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.workers.journals import START, Entry, Producer, experiment_event
 
 from matih_console.errors import WrongUse
+from matih_kafka.rate import Rate
 from matih_schemas import codec, events, identity, tags
 from matih_workers.positions import Position, Source
 from matih_workers.records import Received
@@ -29,7 +30,6 @@ from matih_workers.replay.comparison import (
 from matih_workers.replay.gaps import missing
 from matih_workers.replay.order import Batch, merged
 from matih_workers.replay.ranges import common, text, united, without
-from matih_workers.replay.rate import Rate
 from matih_workers.replay.selection import Chooser, Selection
 from matih_workers.replay.source import Joined
 from matih_workers.replay.survey import Survey

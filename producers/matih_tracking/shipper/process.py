@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from matih_kafka.framing import SINGLE_OBJECT
+from matih_kafka.rate import Rate
 from matih_schemas.clock import now_ms
 from matih_tracking.shipper.alarm import Alarm
 from matih_tracking.shipper.coalesce import Coalescer, Outgoing, Skipped
@@ -17,7 +18,6 @@ from matih_tracking.shipper.heart import Heart
 from matih_tracking.shipper.outage import Outage
 from matih_tracking.shipper.pace import window
 from matih_tracking.shipper.tail import READ_BYTES, Tail
-from matih_tracking.shipper.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ class Shipper:
         self._coalescer = Coalescer()
         self._delivery = Delivery(publisher, framer, journals.prefix_of, self._alarm.ring)
         self._heart = Heart()
-        self._throttle = Throttle(rate)
+        self._rate = Rate(rate or None)
         self._retry = _RETRY_FIRST
         self._events_before = 0
         self._tidy_at = 0.0
@@ -160,12 +160,12 @@ class Shipper:
 
     @property
     def _may_read(self) -> bool:
-        return self._delivery.has_room and self._throttle.at <= time.monotonic()
+        return self._delivery.has_room and self._rate.at <= time.monotonic()
 
     def _read(self, tail: Tail) -> None:
         now = time.monotonic()
         batch = tail.read()
-        self._throttle.took(len(batch.payloads), now)
+        self._rate.took(len(batch.payloads), now)
         if batch.payloads and tail.source is not None:
             tail.pace.found(now, more=batch.ends[-1] - batch.start.offset > READ_BYTES // 2)
             skipped = self._coalescer.add(tail.source, batch.start.number, batch.payloads, now)
@@ -214,7 +214,7 @@ class Shipper:
         due = self._coalescer.next_due(window(len(self.journals.tails)))
         moments = [now + QUIET_SECONDS] if due is None else [due]
         if self._delivery.has_room:
-            moments += [max(tail.pace.at, self._throttle.at) for tail in self.journals if tail.has_more]
+            moments += [max(tail.pace.at, self._rate.at) for tail in self.journals if tail.has_more]
         return min(moments) - now
 
     def _tidy(self, now: float) -> None:

@@ -18,10 +18,10 @@ from matih_workers.replay.run import Replay, Unsaved
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from matih_kafka.rate import Rate
     from matih_workers.records import Received
     from matih_workers.replay.gaps import Missing
     from matih_workers.replay.ranges import Ranges
-    from matih_workers.replay.rate import Rate
     from matih_workers.replay.run import Outcome
     from matih_workers.replay.source import RecordSource
     from matih_workers.settings import WorkerSettings

@@ -6,11 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from matih_kafka.progress import committed
+from matih_kafka.rate import Rate
 from matih_workers.replay.deeds import Recorded, unrecorded
 from matih_workers.replay.gaps import missing
 from matih_workers.replay.mending import Mending
 from matih_workers.replay.ranges import Ranges, text
-from matih_workers.replay.rate import Rate
 from matih_workers.replay.run import report_of
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from matih_workers.replay.watching import NoNotes, Refusals, Watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from matih_kafka.rate import Rate
     from matih_workers.positions import Source
     from matih_workers.records import Received
     from matih_workers.replay.ranges import Ranges
-    from matih_workers.replay.rate import Rate
     from matih_workers.replay.source import RecordSource
     from matih_workers.settings import WorkerSettings
     from matih_workers.stores.protocol import RunStore

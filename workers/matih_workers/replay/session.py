@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from matih_kafka.rate import Rate
 from matih_schemas.errors import MatihError
 from matih_workers.replay.access import GROUP
 from matih_workers.replay.deeds import Recorded, address_of, unrecorded
 from matih_workers.replay.order import merged
 from matih_workers.replay.ranges import Ranges, common, count, text
-from matih_workers.replay.rate import Rate
 from matih_workers.replay.run import Replay, Unsaved, report_of
 from matih_workers.replay.selection import Chooser, Selection, bringing
 from matih_workers.replay.survey import Survey
