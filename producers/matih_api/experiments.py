@@ -73,8 +73,7 @@ async def update(asked: Asking, which: str, payload: events.ExperimentUpdated) -
         Problem: 409, it is deleted or the name is taken; 404, 403, 503.
     """
     found = await find(asked, which, Role.WRITER)
-    if found.stage == "deleted":
-        raise conflict(found, f"experiment {found.name!r} is deleted: restore it first")
+    must_be_active(found)
     # What the topic alone says may be a part: only of what MLflow has shown is it known that nothing would change.
     shown = bool(found.mlflow_id)
     name = None if shown and payload.name == found.name else payload.name
@@ -120,6 +119,16 @@ async def set_lifecycle(
 def created(tenant: str, name: str, description: str, tags: dict[str, str], location: str | None) -> ExperimentCreated:
     """The event's payload for an experiment to be made."""
     return ExperimentCreated(experiment_id(tenant, name), name, description, location, tags)
+
+
+def must_be_active(found: ExperimentView) -> None:
+    """Lets pass an experiment that is not deleted.
+
+    Raises:
+        Problem: 409.
+    """
+    if found.stage == "deleted":
+        raise conflict(found, f"experiment {found.name!r} is deleted: restore it first")
 
 
 def conflict(found: ExperimentView, detail: str) -> Problem:

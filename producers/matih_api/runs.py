@@ -48,8 +48,7 @@ async def create(asked: Asking, experiment: str, name: str | None, description: 
         Problem: 404 or 409, the experiment is not there or deleted; 403, 503.
     """
     home = await experiments.find(asked, experiment, Role.WRITER)
-    if home.stage == "deleted":
-        raise experiments.conflict(home, f"experiment {home.name!r} is deleted: restore it first")
+    experiments.must_be_active(home)
     services, author = asked.services, await asked.author(home.tenant_id)
     run_id = author.id("run").hex
     event = making.run_created(author, services.numbers, run_id, home, name or f"run-{run_id[:8]}", description, tags)
@@ -240,8 +239,8 @@ async def _must_have_a_home(asked: Asking, run: RunFacts) -> None:
         if not is_outage(problem):
             raise
         return
-    if home is not None and home.stage == "deleted":
-        raise experiments.conflict(home, f"experiment {home.name!r} is deleted: restore it first")
+    if home is not None:
+        experiments.must_be_active(home)
 
 
 def deleted(run: RunFacts) -> Problem:

@@ -37,9 +37,9 @@ class Floods:
 
     def poisoned(self, error: Exception) -> None:
         """An event failed with this for good."""
-        now = self._clock()
+        now, this = self._clock(), kind_of(error)
         self._kinds = {kind: seen for kind, seen in self._kinds.items() if now - seen[1] < FORGOTTEN_AFTER}
-        self._kinds[kind_of(error)] = (self._kinds.get(kind_of(error), (0, now))[0] + 1, now)
+        self._kinds[this] = (self._kinds.get(this, (0, now))[0] + 1, now)
         self.events = max(1, self.events // _FEWER)
 
     def passed(self, events: int, failed_before: Exception | None = None) -> None:

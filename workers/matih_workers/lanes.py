@@ -64,14 +64,14 @@ class Lanes:
     def put(self, record: Received) -> None:
         """The record waits from now on, behind the others of its partition."""
         self._waiting.setdefault(record.partition, deque()).append(record)
-        self._bytes[record.partition] = self._bytes.get(record.partition, 0) + len(record.value or b"")
+        self._bytes[record.partition] = self._bytes.get(record.partition, 0) + record.size
         self._share_room()
 
     def put_back(self, records: Sequence[Received]) -> None:
         """What was taken out last, and is not done, waits again, before all others."""
         for record in reversed(records):
             self._waiting[record.partition].appendleft(record)
-            self._bytes[record.partition] += len(record.value or b"")
+            self._bytes[record.partition] += record.size
         self._share_room()
 
     def oldest_ms(self, partition: int) -> int | None:
@@ -104,7 +104,7 @@ class Lanes:
         part = first_part(candidates, points, events, alone)
         for record in part:
             self._waiting[record.partition].popleft()
-            self._bytes[record.partition] -= len(record.value or b"")
+            self._bytes[record.partition] -= record.size
         self._share_room()
         return part
 
@@ -115,7 +115,7 @@ class Lanes:
             lane, left = waiting.popleft(), turn
             for record in lane:
                 yield record
-                left -= 1 + len(record.value or b"")
+                left -= 1 + record.size
                 if left < 0:
                     waiting.append(lane)
                     break
@@ -142,7 +142,7 @@ def first_part(
 
 def points_at_most(record: Received) -> int:
     """Roughly how many points a record brings, without decoding it."""
-    return len(record.value or b"") // _POINT_BYTES
+    return record.size // _POINT_BYTES
 
 
 def _rotated(lanes: list[int], turn: int) -> list[int]:

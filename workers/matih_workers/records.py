@@ -37,6 +37,11 @@ class Received:
     event: Any = None
 
     @property
+    def size(self) -> int:
+        """Bytes of the value."""
+        return len(self.value or b"")
+
+    @property
     def checksum(self) -> int:
         """Tells this record from another one at the same offset of a topic made anew."""
         return zlib.crc32(self.value or b"", zlib.crc32(self.key or b""))

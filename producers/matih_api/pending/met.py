@@ -7,13 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from matih_api.pending.fold import UNSEEN, fold_experiment
-from matih_schemas.events import (
-    ExperimentCreated,
-    ExperimentDeleted,
-    ExperimentRestored,
-    ExperimentUpdated,
-    RunCreated,
-)
+from matih_api.pending.overlay import OF_EXPERIMENTS
+from matih_schemas.events import ExperimentCreated, RunCreated
 from matih_tracking.reading.views import ExperimentView
 
 if TYPE_CHECKING:
@@ -25,7 +20,6 @@ EXPERIMENTS_MAX: Final = 10_000
 EXPERIMENTS_BYTES: Final = 32 << 20
 """Of memory for all of them, roughly."""
 _OVERHEAD_BYTES: Final = 600
-_ABOUT: Final = (ExperimentCreated, ExperimentUpdated, ExperimentDeleted, ExperimentRestored, RunCreated)
 
 
 class MetExperiments:
@@ -59,7 +53,7 @@ class MetExperiments:
     def told(self, event: TrackingEvent) -> None:
         """This stands on the topic, applied or not; a topic's events come once, those of an id in their order."""
         payload = event.payload
-        if isinstance(payload, _ABOUT):
+        if isinstance(payload, OF_EXPERIMENTS):
             known = self._views.get(payload.experiment_id, {}).get(event.tenant_id)
             now = _after(known, event)
             if now is not known:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from matih_schemas.events import TrackingEvent
 
 LOGGED: Final = "RunLogged"
-_OF_EXPERIMENTS: Final = (ExperimentCreated, ExperimentUpdated, ExperimentDeleted, ExperimentRestored, RunCreated)
+OF_EXPERIMENTS: Final = (ExperimentCreated, ExperimentUpdated, ExperimentDeleted, ExperimentRestored, RunCreated)
+"""What says something of an experiment."""
 _OF_RUNS: Final = (RunCreated, RunEnded, RunDeleted, RunRestored)
 _OVERHEAD_BYTES: Final = 600
 """What an event takes in memory besides its value, roughly."""
@@ -178,7 +179,7 @@ class Overlay:
 
     def experiments(self, tenants: Collection[str] | None) -> list[str]:
         """The experiments that events make or change, the latest last."""
-        return self._about(tenants, lambda event: isinstance(event.payload, _OF_EXPERIMENTS), -1)
+        return self._about(tenants, lambda event: isinstance(event.payload, OF_EXPERIMENTS), -1)
 
     def runs(self, tenants: Collection[str] | None, *, logged: bool = False) -> list[str]:
         """The runs that events make, end, delete or restore, the latest last.

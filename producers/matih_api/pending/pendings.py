@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from matih_api.pending.keys import HEADER, RequestKey, SeenKeys
 from matih_api.pending.met import MetExperiments
-from matih_api.pending.overlay import Overlay, pending
+from matih_api.pending.overlay import OF_EXPERIMENTS, Overlay, pending
 from matih_schemas import events, tags
 from matih_schemas.status import StatusOrder
 
@@ -26,18 +26,7 @@ RUNS_MAX: Final = 50_000
 TRUST_SECONDS: Final = 10.0
 """So long a run that was met is taken to be as it was: what is done to it in MLflow itself is seen after that."""
 _TYPE: Final = "ce_type"
-_TELLING: Final = frozenset(
-    kind.__name__
-    for kind in (
-        events.ExperimentCreated,
-        events.ExperimentUpdated,
-        events.ExperimentDeleted,
-        events.ExperimentRestored,
-        events.RunCreated,
-        events.RunDeleted,
-        events.RunRestored,
-    )
-)
+_TELLING: Final = frozenset(kind.__name__ for kind in (*OF_EXPERIMENTS, events.RunDeleted, events.RunRestored))
 """What is read also where it is applied: it says that something is there, or how it stands."""
 
 
