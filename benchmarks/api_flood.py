@@ -7,7 +7,6 @@ can, with the quotas as they are by default.
 from __future__ import annotations
 
 import os
-import secrets
 import statistics
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.api_writes import METRICS, call
+from benchmarks.api_writes import METRICS, new_run
 from benchmarks.http_load import CONNECTIONS, Load, request_bytes, send_all
 
 from matih_api.tenancy import HEADER
@@ -33,13 +32,6 @@ PAUSE_S = 0.05
 FLOODING_S = 2.0
 """How long the flood lasts before the other tenant is measured."""
 BAR = 2.0
-
-
-def new_run(api: str, tenant: str) -> str:
-    """A run of the tenant, through the API."""
-    home = call(f"{api}/api/v1/experiments?tenant_id={tenant}", "POST", {"name": f"bench {secrets.token_hex(4)}"})
-    url = f"{api}/api/v1/experiments/runs?tenant_id={tenant}"
-    return str(call(url, "POST", {"experiment_id": home["id"]})["id"])
 
 
 def requests_of(api: str, tenant: str, run: str) -> list[bytes]:

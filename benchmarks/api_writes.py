@@ -17,6 +17,7 @@ from urllib.request import Request, urlopen
 import psutil
 from benchmarks.http_load import CONNECTIONS, Load, request_bytes, send_all
 
+from matih_api.tenancy import QUERY
 from matih_local.downloads import fetch
 from matih_local.system import LocalSystem
 
@@ -41,10 +42,11 @@ def call(url: str, method: str = "GET", body: Any = None) -> Any:
         return json.load(answer)
 
 
-def new_run(api: str) -> str:
-    """A run of a new experiment, through the API."""
-    home = call(f"{api}/api/v1/experiments", "POST", {"name": f"bench {secrets.token_hex(4)}"})
-    return str(call(f"{api}/api/v1/experiments/runs", "POST", {"experiment_id": home["id"]})["id"])
+def new_run(api: str, tenant: str = "default") -> str:
+    """A run of a new experiment of the tenant, through the API."""
+    base, of = f"{api}/api/v1/experiments", f"?{QUERY}={tenant}"
+    home = call(f"{base}{of}", "POST", {"name": f"bench {secrets.token_hex(4)}"})
+    return str(call(f"{base}/runs{of}", "POST", {"experiment_id": home["id"]})["id"])
 
 
 def log_metrics(api: str, run: str) -> Load:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.journal_to_kafka import fresh_topic
 from benchmarks.kafka_to_mlflow import points_applied, worker_process
 
+from matih_kafka.framing import SINGLE_OBJECT
 from matih_kafka.idempotent import KafkaPublisher
-from matih_kafka.publisher import Record
 from matih_local.downloads import fetch
 from matih_local.system import LocalSystem
-from matih_schemas import codec, events, identity
+from matih_schemas import events, identity
 from matih_schemas.topics import catalogue
 
 if TYPE_CHECKING:
@@ -86,20 +86,15 @@ class Run:
         return self.event(events.RunLogged(self.run_id, [group]))
 
 
-def record(event: events.TrackingEvent) -> Record:
-    """As a producer publishes it."""
-    return Record(codec.event_key(event), codec.encode(event), tuple(codec.headers(event)))
-
-
 async def publish(settings: KafkaSettings, case: Case) -> tuple[int, int]:
     """The backlog; returns its points and the bytes of one event."""
     publisher = KafkaPublisher(settings, catalogue(settings.events_topic)[0])
     await publisher.connect()
     runs = [Run(identity.new_run_id(), identity.new_producer_id()) for _ in range(RUNS)]
-    await asyncio.gather(*[publisher.send(record(run.created())) for run in runs])
+    await asyncio.gather(*[publisher.send(SINGLE_OBJECT.record(run.created())) for run in runs])
     size = 0
     for number in range(case.events // RUNS):
-        records = [record(run.logged(1 + number * case.calls, case.calls)) for run in runs]
+        records = [SINGLE_OBJECT.record(run.logged(1 + number * case.calls, case.calls)) for run in runs]
         size = len(records[0])
         await asyncio.gather(*[publisher.send(one) for one in records])
     await publisher.close()
