@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from matih_workers.audit.errors import Damaged
 from matih_workers.audit.partition import PartitionId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 RECORD: Final = 1
 GAP: Final = 2
@@ -99,6 +102,18 @@ def decode(data: bytes) -> Entry:
     except (IndexError, KeyError, ValueError, TypeError, AttributeError, struct.error) as error:
         raise Damaged(f"an entry of the log can't be read: {error}") from error
     raise Damaged(f"an entry of the log of no known kind: {data[:1].hex()}, {len(data)} bytes")
+
+
+def statements(entries: Iterable[bytes]) -> Iterator[tuple[int, Statement]]:
+    """The statements among a log's entries, with their numbers; the others are not decoded.
+
+    Raises:
+        Damaged: one can't be read.
+    """
+    for number, encoded in enumerate(entries):
+        found = decode(encoded) if not encoded or encoded[0] == STATEMENT else None
+        if isinstance(found, Statement):
+            yield number, found
 
 
 def _place(partition: PartitionId) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from matih_workers.audit.entries import STATEMENT, Statement, decode
+from matih_workers.audit.entries import Statement, statements
 from matih_workers.audit.errors import Damaged
 from matih_workers.audit.partition import PartitionId
 
@@ -87,10 +87,9 @@ def certificates_in(entries: Iterable[bytes]) -> Iterator[Certificate]:
     Raises:
         Damaged: one can't be read.
     """
-    for number, encoded in enumerate(entries):
-        entry = decode(encoded) if encoded[0] == STATEMENT else None
-        if isinstance(entry, Statement) and entry.type == TYPE:
-            yield _certificate(number, entry.body)
+    for number, said in statements(entries):
+        if said.type == TYPE:
+            yield _certificate(number, said.body)
 
 
 def _certificate(number: int, body: dict[str, Any]) -> Certificate:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from matih_workers.audit.entries import STATEMENT, Statement, decode
+from matih_workers.audit.entries import Statement, statements
 from matih_workers.audit.errors import Damaged
 
 if TYPE_CHECKING:
@@ -116,12 +116,13 @@ def policies_of(entries: Iterable[bytes]) -> Policies:
         Damaged: a statement can't be read: better to erase nothing than what is under a hold that nobody understands.
     """
     found = Policies()
-    for encoded in entries:
-        if encoded[0] == STATEMENT:
-            entry = decode(encoded)
-            assert isinstance(entry, Statement)
-            try:
-                found.take(entry)
-            except (KeyError, TypeError, ValueError) as error:
-                raise Damaged(f"a {entry.type} in the log can't be read ({error!r}): upgrade this release") from error
+    for _, said in statements(entries):
+        _take(found, said)
     return found
+
+
+def _take(found: Policies, said: Statement) -> None:
+    try:
+        found.take(said)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"a {said.type} in the log can't be read ({error!r}): upgrade this release") from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matih_workers.audit import checkpoint as checkpoints
 from matih_workers.audit import keys, notes
-from matih_workers.audit.entries import STATEMENT, Statement, decode
+from matih_workers.audit.entries import Statement, statements
 from matih_workers.audit.errors import InvalidNote
 
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ class Signers:
         return ""
 
     def _said_before(self) -> Iterator[bytes]:
-        for entry in self._log.entries(0, self._unread):
-            said = decode(entry) if entry[:1] == bytes((STATEMENT,)) else None
-            if isinstance(said, Statement) and (note := keys.note_of(said)) is not None:
+        for _, said in statements(self._log.entries(0, self._unread)):
+            if (note := keys.note_of(said)) is not None:
                 yield note
