@@ -40,6 +40,7 @@ from matih_kafka.following import TopicFollowing
 from matih_kafka.framing import environment_ids, framer
 from matih_kafka.idempotent import KafkaPublisher
 from matih_kafka.settings import KafkaSettings, kafka_settings
+from matih_kafka.tasks import end
 from matih_schemas.event_batch import BATCH_MAX_BYTES, CONTENT_TYPE, PATH
 from matih_schemas.topics import catalogue
 from matih_tracking.reading.opening import open_reader
@@ -134,7 +135,6 @@ async def services_of(
         writes, admission = Writes(events, objects, quotas, metrics, topic.name), Admission(quotas.events)
         yield Services(settings, events, objects, writes, Numbers(), metrics, admission, topic.name)
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await end([task])
         await events.close()
         reads.close()

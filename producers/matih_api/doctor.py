@@ -20,6 +20,7 @@ from matih_kafka.errors import InvalidSettings
 from matih_kafka.following import TopicFollowing
 from matih_kafka.gateway.address import gateway_url
 from matih_kafka.settings import kafka_settings
+from matih_kafka.tasks import end
 from matih_schemas.topics import catalogue
 from matih_tracking.reading.errors import NotReadable, ReadsUnavailable
 from matih_tracking.reading.opening import open_reader
@@ -121,8 +122,7 @@ async def _follow() -> Finding:
             return Finding("skipped", following.problem or f"no answer of Kafka within {SECONDS:.0f} s")
         caught_up = await following.caught_up(SECONDS)
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await end([task])
     found = f"{topic.name} is followed, {waiting.records} events are not applied by group {group}"
     if not caught_up:
         return Finding("warning", f"{found}, and more", "the API takes as long to start: is a worker running?")

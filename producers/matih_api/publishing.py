@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from matih_api.problems import FieldError, Problem, unavailable
 from matih_kafka.errors import BrokerUnavailable, KafkaError, RecordRejected
 from matih_kafka.framing import SINGLE_OBJECT
+from matih_kafka.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,9 +63,7 @@ class EventPublisher:
         """Ends the connection; what was not acknowledged by now fails."""
         self._problem = "closed"
         if self._connecting is not None:
-            self._connecting.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._connecting
+            await end([self._connecting])
         await self._publisher.close()
 
     def record(self, event: TrackingEvent, more: Sequence[tuple[str, bytes]] = ()) -> Record:

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError as AioKafkaError
 
 from matih_kafka.admin import unreachable
 from matih_kafka.logs import only_errors_of_ours
+from matih_kafka.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,7 +128,10 @@ class TopicFollowing:
         if self._asker is None or self.problem is not None:
             raise asyncio.TimeoutError
         read = dict(self._positions)  # as it was before the question: what comes meanwhile may be behind the answer
-        ends: Mapping[TopicPartition, int] = await self._asker.end_offsets(self._places)
+        asker = self._asker
+        ends: Mapping[TopicPartition, int] = await asker.end_offsets(self._places)
+        if self._anew.is_set() or asker is not self._asker:
+            raise asyncio.TimeoutError  # it has begun anew meanwhile: what was read before it says nothing now
         if any(end < read.get(place, 0) for place, end in ends.items()):
             self._begin_anew()
             raise asyncio.TimeoutError
@@ -157,8 +161,7 @@ class TopicFollowing:
             if watching.done():
                 await watching
         finally:
-            watching.cancel()
-            await asyncio.wait([watching])
+            await end([watching])
 
     def _client(self) -> Any:
         return AIOKafkaConsumer(

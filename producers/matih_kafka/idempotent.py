@@ -14,6 +14,7 @@ from matih_kafka.admin import partition_counts, unreachable
 from matih_kafka.errors import BrokerUnavailable, KafkaError, RecordRejected, WrongTopic
 from matih_kafka.lanes import Lane, Waiting
 from matih_kafka.logs import only_errors_of_ours
+from matih_kafka.tasks import end
 from matih_schemas.identity import partition_of
 
 if TYPE_CHECKING:
@@ -90,10 +91,7 @@ class KafkaPublisher:
     async def close(self) -> None:
         """See `Publisher.close`."""
         self._fail(BrokerUnavailable("closed"))
-        carriers = list(self._carriers.values())
-        for carrier in carriers:
-            carrier.cancel()
-        await asyncio.gather(*carriers, return_exceptions=True)
+        await end(self._carriers.values())
         self._carriers.clear()
         producer, self._producer = self._producer, None
         if producer is not None:
@@ -181,7 +179,5 @@ async def _abandon(producer: Any) -> None:
     if sender is not None:
         sender.cancel()
     await producer.client.close()
-    while sender is not None and not sender.done():
-        # One cancel may end in a wait for metadata that nobody fetches any more.
-        sender.cancel()
-        await asyncio.wait([sender], timeout=0.5)
+    if sender is not None:
+        await end([sender], again=0.5)

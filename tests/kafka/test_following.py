@@ -115,3 +115,20 @@ def test_what_is_read_behind_the_answer_makes_no_topic_anew() -> None:
 
     assert asyncio.run(asked(end=5, read_before=4)) == 0
     assert asyncio.run(asked(end=5, read_before=6)) == 1
+
+
+def test_what_was_asked_before_it_began_anew_makes_no_topic_anew_once_more() -> None:
+    """The consumer had come upon the new topic while its ends were asked for: it was told twice."""
+    told = Told()
+    following = TopicFollowing(KafkaSettings(), catalogue("t.events.v1")[0], "group", told)
+
+    class Remade:
+        async def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+            following._begin_anew()
+            return dict.fromkeys(places, 1)
+
+    following.problem = None
+    following._asker = Remade()
+    following._positions = dict.fromkeys(following._places, 3)
+    assert not asyncio.run(following.caught_up(1.0))
+    assert told.anew == 1

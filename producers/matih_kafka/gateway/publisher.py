@@ -14,6 +14,7 @@ from matih_kafka.errors import BrokerUnavailable, RecordRejected
 from matih_kafka.gateway.answers import Later, Refused, Taken, TooMuch, Trouble, Verdict, judge
 from matih_kafka.gateway.http import FAILURES, Connection
 from matih_kafka.lanes import Lane, Waiting
+from matih_kafka.tasks import end
 from matih_schemas.event_batch import CONTENT_TYPE, FRAME_BYTES, PATH, pack
 
 if TYPE_CHECKING:
@@ -93,8 +94,7 @@ class GatewayPublisher:
             self._connection = None
         carrier, self._carrier = self._carrier, None
         if carrier is not None:
-            carrier.cancel()
-            await asyncio.gather(carrier, return_exceptions=True)
+            await end([carrier])
 
     async def _carry(self) -> None:
         """Carries what waits, batch by batch, until nothing does."""
