@@ -262,17 +262,20 @@ class Objects:
 
 
 async def visible(look: Callable[[], Awaitable[Seen | None]], seconds: float) -> Seen | None:
-    """Looks until something is seen; None if nothing is in time, or if it can't be looked at."""
+    """Looks until something is seen; None if nothing is in time, or if it can't be looked at to begin with."""
     loop = asyncio.get_running_loop()
     deadline, pauses, pause = loop.time() + seconds, iter(POLL_SECONDS), POLL_SECONDS[0]
+    answered = False
     while (left := deadline - loop.time()) > 0:
         pause = next(pauses, pause)
         await asyncio.sleep(min(pause, left))
         try:
             if (found := await look()) is not None:
                 return found
+            answered = True
         except Problem:
-            return None
+            if not answered:  # an outage, which others have met too; one slow answer is no reason to give up
+                return None
     return None
 
 
