@@ -68,8 +68,10 @@ def _delivery() -> Finding:
         spool = own_spool()
     except SpoolUnusable as error:
         return Finding("skipped", str(error))
+    if not spool.exists():
+        return Finding("ok", "nothing was logged here yet")
     if not spool.is_dir():
-        return Finding("ok" if not spool.exists() else "skipped", "nothing was logged here yet")
+        return Finding("skipped", f"{spool} is no folder")
     journals = survey([spool, *other_boots(spool)], target(os.environ).spool_key.hash16)
     unreadable = [journal for journal in journals if journal.life == "unreadable"]
     waiting = sum(journal.lag for journal in journals if journal.life != "unreadable")

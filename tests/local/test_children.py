@@ -54,8 +54,11 @@ def test_a_child_dies_with_a_parent_that_is_killed(tmp_path):
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as parent:
         pid = int(parent.stdout.readline())
-        until(lambda: psutil.Process(pid).cmdline()[1] == "-c", "the launcher has become the command")
-        parent.kill()
+        try:
+            # While it becomes the command it has none.
+            until(lambda: psutil.Process(pid).cmdline()[1:2] == ["-c"], "the launcher has become the command")
+        finally:
+            parent.kill()
     until(lambda: not alive(pid), "the child is gone", seconds=20)
 
 
