@@ -114,6 +114,7 @@ def test_with_mlflow_and_the_worker_dead_writes_are_taken_and_all_is_there_after
     assert (shown["description"], shown["tags"]) == ("d", {"c": "d"})
 
 
+@pytest.mark.soak
 def test_an_api_that_starts_in_the_outage_and_another_one_take_writes_to_what_was_made_before(
     served: Bench, stored: Stored, local_system: LocalSystem
 ) -> None:

@@ -79,6 +79,7 @@ def test_what_is_written_is_read_as_over_the_database(bench: Bench, stored: Stor
     assert (mine[0]["run_count"], mine[0]["best_metric"]) == (RUNS, {"f1_score": 1.5})
 
 
+@pytest.mark.soak
 def test_runs_are_compared_as_over_the_database(bench: Bench) -> None:
     http, sql = (api.client for api in bench.apis)
     home = ok(http.post(E, json={"name": fresh("compared")}), 201)["id"]

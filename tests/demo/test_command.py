@@ -56,6 +56,7 @@ def test_a_killed_demo_leaves_no_process(home: Path, number: signal.Signals, tmp
     until(lambda: not processes_of(home), "no process of the demo is left")
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(400)
 def test_the_demo_proves_itself(home: Path) -> None:
     done = subprocess.run([*DEMO, "--json", "--home", str(home)], capture_output=True, text=True, check=False)

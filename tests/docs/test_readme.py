@@ -11,6 +11,7 @@ import pytest
 from tests.sdk.spools import only
 
 from matih_console.commands import COMMANDS
+from matih_console.main import main
 from matih_schemas import identity
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,12 +44,9 @@ def test_the_commands_are_those_of_the_help() -> None:
 
 
 @pytest.mark.parametrize("command", [command.name for command in COMMANDS])
-def test_every_command_explains_itself(command: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "matih_console.main", command, "--help"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Usage" in done.stdout
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert "Usage" in capsys.readouterr().out
 
 
 def test_the_make_targets_exist() -> None:

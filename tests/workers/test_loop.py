@@ -148,6 +148,7 @@ def test_an_outage_of_the_store_delays_and_loses_nothing(pipe: Pipe) -> None:
         compare(pipe, producers)
 
 
+@pytest.mark.soak
 def test_the_store_and_kafka_may_come_later(pipe: Pipe) -> None:
     with Doorkeeper(pipe.store_uri) as door:
         through, pipe.store_uri = pipe.store_uri, door.url

@@ -126,9 +126,11 @@ class Server:
         os.chown(place, owner.st_uid, owner.st_gid)
         for statement in (f"CREATE TABLESPACE small LOCATION '{place}'", "ALTER TABLE metrics SET TABLESPACE small"):
             self.run(statement)
-        yield
-        for statement in ("ALTER TABLE metrics SET TABLESPACE pg_default", "DROP TABLESPACE small"):
-            self.run(statement)
+        try:
+            yield
+        finally:
+            for statement in ("ALTER TABLE metrics SET TABLESPACE pg_default", "DROP TABLESPACE small"):
+                self.run(statement)
 
     @contextmanager
     def slow(self, seconds: float, tables: tuple[str, ...], each: str) -> Iterator[None]:
@@ -139,9 +141,11 @@ class Server:
                 f"CREATE TRIGGER slow {when} INSERT OR UPDATE ON {table} "
                 f"FOR EACH {each} EXECUTE FUNCTION slow('{seconds}')"
             )
-        yield
-        for table in tables:
-            self.run(f"DROP TRIGGER slow ON {table}")
+        try:
+            yield
+        finally:
+            for table in tables:
+                self.run(f"DROP TRIGGER slow ON {table}")
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +175,11 @@ def start(pipe: Pipe, server: Server, timeout: float) -> None:
     )
 
 
-def outlive(pipe: Pipe, outage: AbstractContextManager[None], why: str) -> None:
-    """The worker tells of the outage, acknowledges nothing, and goes on when it is over."""
+def outlive(pipe: Pipe, outage: AbstractContextManager[None], why: str, *, takes: int = 0) -> None:
+    """The worker tells of the outage, acknowledges nothing that it could not apply, and goes on when it is over.
+
+    `takes` is how many events the server may take all the same.
+    """
     producers, events = trained(runs=3, events=6, points=200)
     pipe.publish(events[:6])
     pipe.settled()
@@ -185,7 +192,7 @@ def outlive(pipe: Pipe, outage: AbstractContextManager[None], why: str) -> None:
         assert re.search(why, pipe.status()["store"]["message"])
         assert pipe.page("/readyz")["ready"] is False  # type: ignore[index]
         assert pipe.page("/healthz") == {"status": "alive"}
-        assert pipe.committed() == settled
+        assert settled <= pipe.committed() <= settled + takes
         lines = [line for line in pipe.log()[said:].splitlines() if "the store is unavailable" in line]
         assert len(lines) == 1, "an outage is one line, not one per try"
         assert re.search(why, lines[0])
@@ -212,7 +219,8 @@ def test_an_outage_is_told_and_outlived(
 
 def test_a_full_disk_is_told_and_outlived(pipe: Pipe, server: Server) -> None:
     with small_disk(server.data.parent / "disk", 16) as disk, server.points_on(disk):
-        outlive(pipe, filled(disk), "out of disk, memory or connections: .*No space left")
+        # A small batch may find room in the pages that the table has.
+        outlive(pipe, filled(disk), "out of disk, memory or connections: .*No space left", takes=3)
 
 
 def test_a_slow_server_gets_everything(pipe: Pipe, server: Server) -> None:

@@ -119,6 +119,7 @@ def at_one_go(archive: Path, folder: Path, order: Order) -> tuple[SqlBench, dict
     return SqlBench(uri), asyncio.run(Session(access).run(order, lambda _: lambda _: None))
 
 
+@pytest.mark.soak
 def test_a_rebuild_without_kafka_is_equal(postgres_pipe: Pipe, empty_uri: str) -> None:
     who = published(postgres_pipe)
     archive = str(archive_of(postgres_pipe))
