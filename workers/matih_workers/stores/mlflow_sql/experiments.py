@@ -81,6 +81,8 @@ class Experiments:
         found = self._find(change.tenant_id, change.experiment_id)
         if found is None:
             raise refusals.unknown_experiment(change.tenant_id, change.experiment_id)
+        # What follows in this transaction meets it as it is then.
+        self._met = {key: one for key, one in self._met.items() if one.mlflow_id != found.mlflow_id}
         if change.lifecycle is not None:
             if not labels.only_fills(change, found.tags):
                 self._set_lifecycle(found, change.lifecycle)
