@@ -106,6 +106,11 @@ def applied(bench: MlflowBench, life: Life, cuts: Sequence[int]) -> dict[str, An
     }
 
 
+def behind_runs(steps: list[Step]) -> set[int]:
+    """Where a batch has to end: nothing orders a run's events and its experiment's, which come by other partitions."""
+    return {place for place, step in enumerate(steps) if step is deleted and any(one in RUN for one in steps[:place])}
+
+
 def named(bench: MlflowBench) -> list[Experiment]:
     return list(bench.client.search_experiments(view_type=ViewType.ALL, filter_string="name LIKE 'acme/e-%'"))
 
@@ -135,7 +140,7 @@ def test_an_experiment_lives_the_same_whoever_wrote(mlflow_bench: MlflowBench) -
     @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     def agree(steps: list[Step], cuts: set[int]) -> None:
         expected = applied(by_api, Life(steps), [*range(1, len(steps))])
-        assert applied(mlflow_bench, Life(steps), sorted(cuts)) == expected
+        assert applied(mlflow_bench, Life(steps), sorted(cuts | behind_runs(steps))) == expected
 
     agree()
     by_api.store.close()
