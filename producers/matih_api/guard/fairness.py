@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, OrderedDict, deque
 from contextlib import asynccontextmanager, suppress
 from itertools import chain
@@ -17,20 +18,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 IN_FLIGHT: Final = "in_flight"
-KEPT_FREE: Final = 8
-"""One of so many slots is kept free of a tenant that is alone, for whoever comes next."""
+ALONE: Final = 4
+"""A tenant that is alone has so many times the slots: nobody waits behind it, and many at once cost less each."""
+ALONE_SECONDS: Final = 2.0
+"""So long after another tenant's last request a tenant counts as alone."""
 
 
 class Slots(Generic[T]):
     """Slots and who waits for them: pure.
 
-    A tenant gets a slot while it holds fewer than half of them, or, while nobody else holds or waits, all but those
-    kept free. Of those who wait, the tenant with the fewest slots is next; among equals, who was served longest ago.
-    So a newcomer waits for one release at most, however long the others' queues are.
+    A tenant gets a slot while it holds fewer than half of them, or, while it is alone, `ALONE` times all of them; what
+    it holds beyond a half when others come is not counted against these, so that one newcomer never waits, and two
+    wait for one release at most. Of those who wait, the tenant with the fewest slots is next; among equals, who was
+    served longest ago.
     """
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
+        self._asked: dict[str, float] = {}
         self._held: Counter[str] = Counter()
         self._waiting: OrderedDict[str, deque[T]] = OrderedDict()
 
@@ -42,9 +47,16 @@ class Slots(Generic[T]):
         """Requests of the tenant that wait."""
         return len(self._waiting.get(tenant, ()))
 
-    def take(self, tenant: str) -> bool:
-        """Takes a slot if there is one for this tenant and none of its own waits before it."""
-        if tenant in self._waiting or not self._may(tenant):
+    def take(self, tenant: str, now: float) -> bool:
+        """Takes a slot if there is one for this tenant and none of its own waits before it.
+
+        Args:
+            tenant: who asks.
+            now: seconds, by a clock that never goes back.
+        """
+        self._asked.pop(tenant, None)
+        self._asked[tenant] = now  # who asked last is last
+        if tenant in self._waiting or not self._may(tenant, now):
             return False
         self._held[tenant] += 1
         return True
@@ -67,9 +79,9 @@ class Slots(Generic[T]):
         if not self._held[tenant]:
             del self._held[tenant]
 
-    def next(self) -> T | None:
+    def next(self, now: float) -> T | None:
         """Whose turn it is, with a slot taken for it; None if nobody's."""
-        able = [tenant for tenant in self._waiting if self._may(tenant)]
+        able = [tenant for tenant in self._waiting if self._may(tenant, now)]
         if not able:
             return None
         tenant = min(able, key=lambda name: self._held[name])
@@ -80,12 +92,16 @@ class Slots(Generic[T]):
         self._held[tenant] += 1
         return ticket
 
-    def _may(self, tenant: str) -> bool:
-        if self._held.total() >= self._slots:
-            return False
-        alone = all(name == tenant for name in chain(self._held, self._waiting))
-        bound = self._slots - max(1, self._slots // KEPT_FREE) if alone else self._slots // 2
-        return self._held[tenant] < bound
+    def _may(self, tenant: str, now: float) -> bool:
+        if self._is_alone(tenant, now):
+            return self._held[tenant] < ALONE * self._slots
+        share = self._slots // 2
+        return self._held[tenant] < share and sum(min(held, share) for held in self._held.values()) < self._slots
+
+    def _is_alone(self, tenant: str, now: float) -> bool:
+        while self._asked and next(iter(self._asked.values())) < now - ALONE_SECONDS:
+            del self._asked[next(iter(self._asked))]
+        return all(name == tenant for name in chain(self._asked, self._held, self._waiting))
 
 
 class Fairness:
@@ -108,7 +124,7 @@ class Fairness:
         Raises:
             Problem: 429, too many requests of the tenant wait already, or this one waited for too long.
         """
-        if not self._slots.take(tenant):
+        if not self._slots.take(tenant, time.monotonic()):
             await self._wait(tenant)
         held = True
 
@@ -147,7 +163,7 @@ class Fairness:
         self._hand_on()
 
     def _hand_on(self) -> None:
-        while (ticket := self._slots.next()) is not None:
+        while (ticket := self._slots.next(time.monotonic())) is not None:
             with suppress(asyncio.InvalidStateError):
                 ticket.set_result(None)
 

@@ -55,7 +55,8 @@ class QuotaSettings(BaseSettings):
         quotas_file: a JSON file {tenant: {quota: value}} with other values for some; read again when it changes.
         datadir: the folder of what is kept over restarts (the bytes of the day); empty: nothing is.
         slots: GETs that a process works on at once, and as many other requests; one tenant gets half of them while
-            others want some. A request waits for its turn behind all that are worked on: few are fair.
+            others are there, and four times as many while it is alone. A request waits for its turn behind all that
+            are worked on: few are fair, many are faster.
         waiting_per_tenant: requests of one tenant that wait for a slot; more are refused.
         waiting_timeout: seconds that a request waits for a slot before it is refused.
     """
