@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from benchmarks.journal_to_kafka import PER_ENTRY, fresh_topic, ship_written, write
@@ -68,6 +68,7 @@ FULL: Final = "full"
 """The PostgreSQL cases on a table of 20 million rows: only if it is asked for, filling takes minutes."""
 FULL_RUNS: Final = 2_000
 FULL_POINTS: Final = 10_000
+CONSTRAINTS = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'metrics'::regclass"
 FILL = """
 INSERT INTO metrics (key, value, timestamp, step, is_nan, run_uuid)
 SELECT 'loss', random(), 1700000000000 + step, step, false, md5('full' || run)
@@ -209,6 +210,23 @@ def measure(brokers: str, uri: str, case: Case) -> None:
     print(text, flush=True)
 
 
+@contextmanager
+def without_indexes(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """The table of points has neither keys nor indexes meanwhile, which takes many times as long for all rows."""
+    execute = connection.execute
+    (key,) = execute(f"{CONSTRAINTS} AND contype = 'p'").fetchall()
+    indexes = execute("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'metrics'").fetchall()
+    others = [index for index in indexes if index[0] != key[0]]
+    execute("SET session_replication_role = replica")  # no look at `runs` for each row
+    execute(f"ALTER TABLE metrics DROP CONSTRAINT {key[0]}")
+    for name, _ in others:
+        execute(f"DROP INDEX {name}")
+    yield
+    execute(f"ALTER TABLE metrics ADD CONSTRAINT {key[0]} {key[1]}")
+    for _, made in others:
+        execute(made)
+
+
 def fill_table(uri: str) -> None:
     """Puts 20 million points into MLflow's table, of runs that are there."""
     with psycopg.connect(uri.replace("+psycopg", ""), autocommit=True) as connection:
@@ -217,8 +235,9 @@ def fill_table(uri: str) -> None:
             "SELECT md5('full' || run), 'full', 'UNKNOWN', 'FINISHED', 1, 'active', 0 FROM generate_series(1, %s) run",
             (FULL_RUNS,),
         )
-        for first in range(1, FULL_RUNS, 100):
-            connection.execute(FILL, {"first": first, "last": first + 99, "points": FULL_POINTS})
+        with without_indexes(connection):
+            for first in range(1, FULL_RUNS, 100):
+                connection.execute(FILL, {"first": first, "last": first + 99, "points": FULL_POINTS})
         connection.execute("ANALYZE metrics")
         print(f"filled with {connection.execute('SELECT count(*) FROM metrics').fetchone()} rows", flush=True)
 
