@@ -28,9 +28,9 @@ class Slots(Generic[T]):
     """Slots and who waits for them: pure.
 
     A tenant gets a slot while it holds fewer than half of them, or, while it is alone, `ALONE` times all of them; what
-    it holds beyond a half when others come is not counted against these, so that one newcomer never waits, and two
-    wait for one release at most. Of those who wait, the tenant with the fewest slots is next; among equals, who was
-    served longest ago.
+    it holds beyond a half when others come is not counted against these: the first newcomer finds its half free, and a
+    further one waits for one release of what is counted. Of those who wait, the tenant with the fewest slots is next;
+    among equals, who was served longest ago.
     """
 
     def __init__(self, slots: int) -> None:
@@ -80,7 +80,7 @@ class Slots(Generic[T]):
             del self._held[tenant]
 
     def next(self, now: float) -> T | None:
-        """Whose turn it is, with a slot taken for it; None if nobody's."""
+        """Whose turn it is at `now` (see `take`), with a slot taken for it; None if nobody's."""
         able = [tenant for tenant in self._waiting if self._may(tenant, now)]
         if not able:
             return None
