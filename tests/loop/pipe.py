@@ -74,9 +74,17 @@ class Pipe:
                 return pid
         return None
 
+    def made(self, trainer: str) -> int:
+        """Log calls that it has made so far."""
+        return len(self.tails[trainer].read().call_ns)
+
     def furthest(self) -> int:
         """Log calls so far of the trainer that has made the most: while it has some left, all that live have."""
-        return max(len(tail.read().call_ns) for tail in self.tails.values())
+        return max(map(self.made, self.tails))
+
+    def enough(self, trainer: str) -> None:
+        """Lets it end after its call under way."""
+        self.tails[trainer].path.with_suffix(".enough").touch()
 
     def sync(self) -> subprocess.CompletedProcess[bytes]:
         """Runs `matih sync` to its end."""

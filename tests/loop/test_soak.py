@@ -59,7 +59,7 @@ class Soak:
         """Lets all trainers end, with all servers there; the expected status of each run."""
         self._pipe.system.start(*PARTS)
         for name in self._training():
-            (self._pipe.folder / f"{name}.enough").touch()
+            self._pipe.enough(name)
         for name in self._calls:
             code = -signal.SIGKILL if name in self.killed else 0
             assert self._pipe.processes[name].wait(60) == code, name
@@ -87,7 +87,7 @@ class Soak:
     def _kill_trainer(self) -> None:
         """Kills one that has begun and is far from its end, if there is one."""
         for name in self._training():
-            if 0 < len(self._pipe.tails[name].read().call_ns) < self._calls[name] - LEFT_CALLS:
+            if 0 < self._pipe.made(name) < self._calls[name] - LEFT_CALLS:
                 self._pipe.processes[name].kill()
                 self._pipe.processes[name].wait()
                 self.killed.add(name)

@@ -11,7 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.consumer.fetcher import FetchResult
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
+
+from matih_workers.seeking import SeekingConsumer, SeekingThread
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -28,17 +29,17 @@ AT_ONCE: Final = 8
 """Records that are taken on the word of those before them: each may have a megabyte, however small these were."""
 
 
-def fair_consumer(lanes: Lanes) -> type[Consumer]:
+def fair_consumer(lanes: Lanes) -> type[SeekingConsumer]:
     """Faust's consumer, for these lanes."""
 
-    class FairConsumer(Consumer):
-        def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+    class FairConsumer(SeekingConsumer):
+        def _new_consumer_thread(self) -> SeekingThread:
             return FairThread(lanes, self, loop=self.loop, beacon=self.beacon)
 
     return FairConsumer
 
 
-class FairThread(AIOKafkaConsumerThread):
+class FairThread(SeekingThread):
     """Polls as Faust's does, but only for what has room."""
 
     def __init__(self, lanes: Lanes, *args: Any, **kwargs: Any) -> None:
