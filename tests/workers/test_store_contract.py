@@ -216,6 +216,14 @@ def test_deleted_and_restored_runs(bench: Bench) -> None:
     assert (view(bench, who).deleted, len(view(bench, who).points)) == (False, 2)
 
 
+def test_the_same_points_before_and_after_a_restore_in_one_batch(bench: Bench) -> None:
+    who = producer()
+    assert refused(bench, who.created()) == {}
+    first, again = (who.log(Entry({"a": 1.0, "b": 2.0}), Entry({"a": 1.0}, step=1)) for _ in range(2))
+    assert refused(bench, first, who.deleted(), who.restored(), again) == {}
+    assert view(bench, who).points == {("a", "1.0", START, 0), ("b", "2.0", START, 0), ("a", "1.0", START, 1)}
+
+
 def test_deleted_and_restored_experiments(bench: Bench) -> None:
     alone, other, later = producer(), producer(), producer()
     other.experiment = later.experiment = alone.experiment

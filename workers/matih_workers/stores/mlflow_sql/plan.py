@@ -84,7 +84,8 @@ class Plan:
 
     def write(self, run: SqlRun, writes: RunWrites) -> None:
         """Notes the writes; see `RunPort`."""
-        run.metrics += writes.metrics
+        # A point may come again behind a lifecycle event. Twice, and each of two connections waits for the other's.
+        run.metrics = list(dict.fromkeys([*run.metrics, *writes.metrics])) if run.metrics else writes.metrics
         run.again |= writes.again
         run.params |= writes.params
         run.tags |= writes.tags | writes.last_tags()
