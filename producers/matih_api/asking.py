@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matih_api.auth.principal import Principal, Role
     from matih_api.services import Services
 
-_KEY_HEADER: Final = "Idempotency-Key"
+KEY_HEADER: Final = "Idempotency-Key"
 
 
 class Asking:
@@ -85,8 +85,8 @@ class Asking:
             return None
         if not 1 <= len(self._key) <= KEY_MAX:
             raise invalid(
-                f"{_KEY_HEADER} has {len(self._key)} characters: use 1 to {KEY_MAX}",
-                FieldError(("header", _KEY_HEADER), f"1 to {KEY_MAX} characters"),
+                f"{KEY_HEADER} has {len(self._key)} characters: use 1 to {KEY_MAX}",
+                FieldError(("header", KEY_HEADER), f"1 to {KEY_MAX} characters"),
             )
         url = self.request.url
         about = f"{self.request.method} {url.path}?{url.query}\n".encode()

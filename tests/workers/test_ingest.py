@@ -19,7 +19,7 @@ from matih_workers.dead_letters import DeadLetters
 from matih_workers.health import Health
 from matih_workers.ingest import Ingest
 from matih_workers.lanes import Lanes
-from matih_workers.pace import Pace
+from matih_workers.pace import REST, REST_MAX, Pace, rest_after
 from matih_workers.records import Received
 from matih_workers.settings import WorkerSettings
 from matih_workers.stores.memory import MemoryStore
@@ -174,6 +174,10 @@ def test_the_pace_falls_by_half_and_comes_back_slowly() -> None:
     for _ in range(100):
         pace.too_slow(20_000)
     assert pace.points == 1
+
+
+def test_a_rest_is_as_long_as_the_batch_was_slow_and_never_long() -> None:
+    assert (rest_after(0.0), rest_after(0.01), rest_after(30.0)) == (0.0, 0.01 * REST, REST_MAX)
 
 
 def test_a_store_that_fails_without_a_word_is_asked_and_waited_for(bench: Bench) -> None:

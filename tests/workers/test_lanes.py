@@ -149,6 +149,17 @@ def test_long_lanes_take_turns_of_as_many_bytes() -> None:
     assert min(sizes.values()) > 20_000
 
 
+def test_it_is_quiet_while_less_waits_than_makes_a_backlog() -> None:
+    lanes = Lanes()
+    assert lanes.is_quiet
+    put(lanes, record(0, 0, LIVE_BYTES // 2), record(1, 0, LIVE_BYTES // 2))
+    assert lanes.is_quiet
+    put(lanes, record(2, 0, 1))
+    assert not lanes.is_quiet
+    lanes.part(POINTS, EVENTS, lambda _: True)
+    assert lanes.is_quiet
+
+
 def test_no_lane_waits_for_ever() -> None:
     lanes = Lanes()
     for partition in range(12):

@@ -12,6 +12,7 @@ from tests.workers.journals import START, Entry, Producer, experiment_event
 from matih_schemas import events, identity
 from matih_workers.operations import operations
 from matih_workers.positions import Source, Span, Spans
+from matih_workers.stores.mlflow_sql.writing import SIDE_BY_SIDE
 
 if TYPE_CHECKING:
     from tests.workers.views import Bench, View
@@ -219,9 +220,10 @@ def test_deleted_and_restored_runs(bench: Bench) -> None:
 def test_the_same_points_before_and_after_a_restore_in_one_batch(bench: Bench) -> None:
     who = producer()
     assert refused(bench, who.created()) == {}
-    first, again = (who.log(Entry({"a": 1.0, "b": 2.0}), Entry({"a": 1.0}, step=1)) for _ in range(2))
-    assert refused(bench, first, who.deleted(), who.restored(), again) == {}
-    assert view(bench, who).points == {("a", "1.0", START, 0), ("b", "2.0", START, 0), ("a", "1.0", START, 1)}
+    entries = [Entry({"a": 1.0, "b": 2.0}, step=step) for step in range(SIDE_BY_SIDE // 2)]
+    assert refused(bench, who.log(*entries), who.deleted(), who.restored(), who.log(*entries)) == {}
+    expected = {(key, value, START, entry.step) for entry in entries for key, value in (("a", "1.0"), ("b", "2.0"))}
+    assert view(bench, who).points == expected
 
 
 def test_deleted_and_restored_experiments(bench: Bench) -> None:

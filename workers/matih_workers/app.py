@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -12,6 +13,7 @@ from mode import CrashingSupervisor
 
 from matih_workers.fair_polling import fair_consumer
 from matih_workers.faust_types import App, Stream, partitions, received
+from matih_workers.pace import rest_after
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,9 +130,12 @@ async def carry_out(stream: Stream, lanes: Lanes, ingest: Ingest) -> None:
         while not taking.done():
             arrived.clear()
             while part := lanes.part(ingest.points, ingest.events, ingest.alone):
+                began = time.monotonic()
                 settled = await ingest.settle(part)
                 lanes.put_back(part[settled:])
                 await _acknowledge(stream, part[:settled])
+                if lanes.is_quiet:
+                    await asyncio.sleep(rest_after(time.monotonic() - began))
             await arrived.wait()
         taking.result()
     finally:

@@ -74,6 +74,11 @@ class Lanes:
             self._bytes[record.partition] += record.size
         self._share_room()
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether so little waits that there is no backlog."""
+        return sum(self._bytes.values()) <= LIVE_BYTES
+
     def oldest_ms(self, partition: int) -> int | None:
         """When Kafka received the partition's first record that waits, in ms since the epoch; None if none waits."""
         waiting = self._waiting.get(partition)

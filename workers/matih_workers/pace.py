@@ -1,4 +1,4 @@
-"""How many points at once: fewer after the store was too slow for them, more again while it keeps up."""
+"""How many points at once: fewer after the store was too slow for them, more again while it keeps up; and how often."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ from typing import Final
 
 _GROWTH: Final = 10
 """A batch that was as large as it may be and passed in time lets the next one be larger by a tenth."""
+
+REST: Final = 2.0
+"""Times the last batch. What comes meanwhile shares a transaction, which takes as long for one event as for 50."""
+REST_MAX: Final = 0.05
+"""Seconds."""
+
+
+def rest_after(took: float) -> float:
+    """Seconds to wait before the next batch where there is no backlog, after one that took so many seconds."""
+    return min(REST_MAX, REST * took)
 
 
 class Pace:

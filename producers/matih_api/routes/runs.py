@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Query, Response
@@ -32,6 +33,7 @@ from matih_api.models.v1 import (
 from matih_api.presenting import run
 from matih_api.problems import FieldError, invalid
 from matih_api.routes.answers import answer
+from matih_api.routes.direct import DirectRoute
 from matih_api.routes.experiments import Include
 from matih_schemas.clock import now_ms
 from matih_schemas.events import RunDeleted, RunRestored
@@ -40,6 +42,26 @@ from matih_tracking.reading.queries import RunQuery
 router = APIRouter(prefix="/api/v1/experiments/runs", tags=["runs"])
 
 Wait = Annotated[bool, Query(description="Answer 200 once MLflow shows it, if that does not take too long.")]
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+def _logs(path: str) -> Callable[[Endpoint], Endpoint]:
+    """Declares an endpoint that jobs call all the time."""
+
+    def declared(endpoint: Endpoint) -> Endpoint:
+        responses: dict[int | str, dict[str, Any]] = {200: {"model": LoggedOut}}
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=["POST"],
+            status_code=202,
+            response_model=LoggedOut,
+            responses=responses,
+            route_class_override=DirectRoute,
+        )
+        return endpoint
+
+    return declared
 
 
 @router.post("", status_code=201, response_model=RunOut, responses={202: {"model": RunOut}})
@@ -104,7 +126,7 @@ async def restore(asked: Asked, id: str) -> JSONResponse:
     return answer(run(found, page_of(asked, found)))
 
 
-@router.post("/{id}/log-metrics", status_code=202, response_model=LoggedOut, responses={200: {"model": LoggedOut}})
+@_logs("/{id}/log-metrics")
 async def log_metrics(asked: Asked, id: str, body: MetricsIn, wait: Wait = False) -> JSONResponse:
     """Log metrics of one step."""
     timestamp = now_ms() if body.timestamp is None else body.timestamp
@@ -112,14 +134,14 @@ async def log_metrics(asked: Asked, id: str, body: MetricsIn, wait: Wait = False
     return _logged("Metrics logged", await runs.log(asked, id, metrics, wait=wait), len(metrics))
 
 
-@router.post("/{id}/log-params", status_code=202, response_model=LoggedOut, responses={200: {"model": LoggedOut}})
+@_logs("/{id}/log-params")
 async def log_params(asked: Asked, id: str, body: ParamsIn, wait: Wait = False) -> JSONResponse:
     """Log params; the first value of a param holds."""
     params = list(body.params.items())
     return _logged("Parameters logged", await runs.log(asked, id, params=params, wait=wait), len(params))
 
 
-@router.post("/{id}/log-batch", status_code=202, response_model=LoggedOut, responses={200: {"model": LoggedOut}})
+@_logs("/{id}/log-batch")
 async def log_batch(asked: Asked, id: str, body: BatchIn, wait: Wait = False) -> JSONResponse:
     """Log metrics, params and tags, all of them or none."""
     count = len(body.metrics) + len(body.params) + len(body.tags)
