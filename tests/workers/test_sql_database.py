@@ -18,7 +18,7 @@ from matih_kafka.errors import InvalidSettings
 from matih_workers.operations import operations
 from matih_workers.settings import WorkerSettings, uses_sql
 from matih_workers.stores.mlflow_sql import MlflowSqlStore
-from matih_workers.stores.protocol import StoreUnavailable
+from matih_workers.stores.protocol import StoreTooSlow, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,7 +117,7 @@ def test_a_lock_that_somebody_holds_is_an_outage_within_the_time_out(
     hasty = MlflowSqlStore(mlflow_bench.uri, timeout=0.3)
     hasty.probe()
     log = operations(who.log(Entry({"a": 1.0})))
-    with pytest.raises(StoreUnavailable, match="locked"):
+    with pytest.raises(StoreTooSlow, match="locked"):
         hasty.apply([log])  # type: ignore[list-item]
     connection.rollback()
     assert refused(mlflow_bench, who.log(Entry({"a": 1.0}), Entry({"a": 2.0}))) == {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 
 if TYPE_CHECKING:
@@ -35,8 +36,11 @@ class SeekingConsumer(Consumer):
         self._done = max(self._done, mine)
 
     async def _wait_next_records(self, timeout: float) -> Any:
-        if self.flow_active and self._done < self._asked:
-            await self.perform_seek()
+        if self.flow_active and self._done < self._asked and self.assignment():
+            try:
+                await self.perform_seek()
+            except IllegalStateError:  # the partitions are being given out anew, and it is sought after that
+                return {}, set()
         return await super()._wait_next_records(timeout)
 
 

@@ -9,7 +9,7 @@ import sqlite3
 from typing import Final
 
 import psycopg
-from psycopg.errors import QueryCanceled
+from psycopg.errors import LockNotAvailable, QueryCanceled
 from sqlalchemy.exc import DBAPIError
 
 from matih_schemas.errors import MatihError
@@ -76,7 +76,11 @@ def outage(error: DBAPIError | psycopg.Error, where: str, *, given_up: bool = Fa
     if given_up or isinstance(of_driver, QueryCanceled):
         return StoreTooSlow(f"MLflow's database {where}: too slow, given up: {_one_line(of_driver)}")
     why = _postgres(of_driver) or _sqlite(of_driver)
-    return None if why is None else StoreUnavailable(f"MLflow's database {where}: {why}: {_one_line(of_driver)}")
+    if why is None:
+        return None
+    # Who holds the lock may be in the way of some of these changes only, or be one of them.
+    kind = StoreTooSlow if isinstance(of_driver, LockNotAvailable) else StoreUnavailable
+    return kind(f"MLflow's database {where}: {why}: {_one_line(of_driver)}")
 
 
 def _postgres(error: object) -> str | None:
