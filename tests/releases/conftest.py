@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from matih_local.system import LocalSystem
 
-OTHERS = ("3.18.0", "3.16.1", "3.15.2", "3.10.1")
+OTHERS = ("3.16.1", "3.15.2", "3.10.1")
 """The newest two before the one in requirements/dev.txt, and the oldest whose tables the store knows."""
 
 
