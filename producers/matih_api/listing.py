@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from matih_api.merging import Listed, merged, moves, window
+from matih_api.merging import Listed, is_one_moment, merged, moves, window
 from matih_api.presenting import is_number
 from matih_api.problems import FieldError, invalid
 from matih_tracking.reading.queries import RunQuery, SortKey
 from matih_tracking.reading.views import ExperimentSummary, ExperimentView, RunView
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection
 
     from matih_api.objects import Objects
     from matih_tracking.reading.queries import ExperimentQuery
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
 PENDING_MAX: Final = 1_000
 """So many runs or experiments that are not in MLflow yet are looked at, the newest."""
 SNAPSHOT_TRIES: Final = 4
-"""So often are counts read again while the worker applies what is pending."""
+"""So often are pages and counts read again while the worker applies what is pending."""
 NEWEST_FIRST: Final = SortKey()
+
+View = TypeVar("View")
+Query = TypeVar("Query", "ExperimentQuery", "RunQuery")
+Changes = Sequence[tuple[View | None, View]]
 
 
 async def experiments(
@@ -42,12 +47,14 @@ async def experiments(
         Problem: 503.
     """
     await objects.fresh()
-    changed = await _changed_experiments(objects, tenants)  # first: what is applied meanwhile is on the page then
-    listed = experiments_listed(query)
-    start, rows = window(query.offset, query.limit, moves(changed, listed))
-    wider = replace(query, offset=start, limit=rows)
-    stored = await objects.reads.call(objects.reads.reader.experiments, tenants, wider)
-    return merged(stored, start, changed, objects.folded_experiment, listed, query.offset, query.limit)
+    changed = partial(_changed_experiments, objects, tenants)
+    return await page(
+        experiments_listed(query),
+        query,
+        changed,
+        lambda wider: objects.reads.call(objects.reads.reader.experiments, tenants, wider),
+        objects.folded_experiment,
+    )
 
 
 async def runs(objects: Objects, tenants: Collection[str] | None, query: RunQuery) -> Page[RunView]:
@@ -57,12 +64,44 @@ async def runs(objects: Objects, tenants: Collection[str] | None, query: RunQuer
         Problem: 503.
     """
     await objects.fresh()
-    by_logged = query.sort.kind != "attribute"
-    changed = await _changed_runs(objects, tenants, logged=by_logged)  # first, as above
-    listed = runs_listed(query)
-    start, rows = window(query.offset, query.limit, moves(changed, listed))
-    stored = await objects.reads.call(objects.reads.reader.runs, tenants, replace(query, offset=start, limit=rows))
-    return merged(stored, start, changed, objects.folded, listed, query.offset, query.limit)
+    changed = partial(_changed_runs, objects, tenants, logged=query.sort.kind != "attribute")
+    return await page(
+        runs_listed(query),
+        query,
+        changed,
+        lambda wider: objects.reads.call(objects.reads.reader.runs, tenants, wider),
+        objects.folded,
+    )
+
+
+async def page(
+    listed: Listed[View],
+    query: Query,
+    changed: Callable[[], Awaitable[Changes[View]]],
+    read: Callable[[Query], Awaitable[Page[View]]],
+    folded: Callable[[View], View],
+) -> Page[View]:
+    """A page of a list, as it was at one moment if the worker lets it.
+
+    Args:
+        listed: what the list is.
+        query: which page.
+        changed: reads what events make or change, as for `moves`.
+        read: reads MLflow's rows.
+        folded: a row as it is by now.
+    """
+    before = await changed()  # first: what is made and applied meanwhile is on the page then
+    for tries_left in reversed(range(SNAPSHOT_TRIES)):
+        moved = moves(before, listed)
+        start, rows = window(query.offset, query.limit, moved)
+        stored = await read(replace(query, offset=start, limit=rows))
+        if not (moved.gone or moved.new):
+            break
+        after = await changed()
+        if not tries_left or is_one_moment(before, after, listed):
+            break
+        before = after
+    return merged(stored, start, before, folded, listed, query.offset, query.limit)
 
 
 def experiments_listed(query: ExperimentQuery) -> Listed[ExperimentView]:

@@ -70,6 +70,19 @@ def moves(changed: Sequence[tuple[View | None, View]], listed: Listed[View]) -> 
     return found
 
 
+def is_one_moment(
+    before: Sequence[tuple[View | None, View]], after: Sequence[tuple[View | None, View]], listed: Listed[View]
+) -> bool:
+    """Whether MLflow has what changes where it had it: then nothing of it was applied between two looks."""
+    now_at = {listed.identity(now): _standing(was, listed) for was, now in after}
+    then_at = {listed.identity(now): _standing(was, listed) for was, now in before}
+    return all(now_at.get(one, place) == place for one, place in then_at.items())
+
+
+def _standing(was: View | None, listed: Listed[View]) -> tuple[Any] | None:
+    return None if was is None or not listed.fits(was) else (listed.place(was),)
+
+
 def window(offset: int, limit: int, moved: Moves[Any]) -> Window:
     """Wide enough, wherever what is new stands, and whatever of the rows is gone."""
     start = max(0, offset - len(moved.new))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from dataclasses import replace
 from typing import Any
@@ -92,6 +93,51 @@ def test_what_is_applied_between_two_looks_is_shown_once() -> None:
     applied = replace(run, mlflow_experiment_id="1")
     found = merged(Page([applied], 1), 0, [(None, run)], lambda one: one, listing.runs_listed(RunQuery()), 0, 5)
     assert found == Page([applied], 1)
+
+
+class Applying:
+    """MLflow, with a worker that applies the next of these events before so many reads; the API's view of both."""
+
+    def __init__(self, stored: list[RunView], now: list[RunView], applied_before: int) -> None:
+        self.stored, self.now = ({run.run_id: run for run in some} for some in (stored, now))
+        self.reads_left = applied_before
+
+    def look(self) -> None:
+        if self.reads_left == 0:
+            self.stored = dict(self.now)
+        self.reads_left -= 1
+
+    async def changed(self) -> list[tuple[RunView | None, RunView]]:
+        self.look()
+        return [(self.stored.get(key), one) for key, one in self.now.items()]
+
+    async def read(self, query: RunQuery) -> Page[RunView]:
+        self.look()
+        listed = listing.runs_listed(query)
+        there = listed.ordered([one for one in self.stored.values() if listed.fits(one)])
+        return Page(there[query.offset : query.offset + query.limit], len(there))
+
+    def page(self, query: RunQuery) -> Page[RunView]:
+        paged = listing.page(
+            listing.runs_listed(query), query, self.changed, self.read, lambda one: self.now[one.run_id]
+        )
+        return asyncio.run(paged)
+
+
+@pytest.mark.parametrize("applied_before", range(6))
+@pytest.mark.parametrize("offset", [0, 1, 2])
+def test_a_list_is_of_one_moment_whenever_the_worker_applies(applied_before: int, offset: int) -> None:
+    """One run is deleted, one is made, one ends, one stays."""
+    gone, new, ended, stays = (
+        RunView(key, key, "acme", "e", "1", "r", "RUNNING", T + number, None, "active", "")
+        for number, key in enumerate("abcd")
+    )
+    now = [replace(gone, stage="deleted"), new, replace(ended, status="FINISHED", end_time=T + 9), stays]
+    for query in (RunQuery(limit=2, offset=offset), RunQuery(limit=2, offset=offset, status="RUNNING")):
+        listed = listing.runs_listed(query)
+        whole = listed.ordered([one for one in now if listed.fits(one)])
+        found = Applying([gone, ended, stays], now, applied_before).page(query)
+        assert found == Page(whole[offset : offset + 2], len(whole))
 
 
 def record(partition: int, occurred_at: int, payload: events.Payload) -> Pending:
