@@ -23,6 +23,7 @@ from matih_tracking.reading.views import ExperimentSummary, ExperimentView, RunV
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
+    from matih_api.merging import Moves
     from matih_api.objects import Objects
     from matih_tracking.reading.queries import ExperimentQuery
     from matih_tracking.reading.views import Page
@@ -35,6 +36,7 @@ NEWEST_FIRST: Final = SortKey()
 
 View = TypeVar("View")
 Query = TypeVar("Query", "ExperimentQuery", "RunQuery")
+Answer = TypeVar("Answer")
 Changes = Sequence[tuple[View | None, View]]
 
 
@@ -90,18 +92,35 @@ async def page(
         read: reads MLflow's rows.
         folded: a row as it is by now.
     """
-    before = await changed()  # first: what is made and applied meanwhile is on the page then
+
+    async def rows(moved: Moves[View]) -> tuple[int, Page[View]]:
+        start, count = window(query.offset, query.limit, moved)
+        return start, await read(replace(query, offset=start, limit=count))
+
+    known, (start, stored) = await _of_one_moment(listed, changed, rows)
+    return merged(stored, start, known, folded, listed, query.offset, query.limit)
+
+
+async def _of_one_moment(
+    listed: Listed[View],
+    changed: Callable[[], Awaitable[Changes[View]]],
+    read: Callable[[Moves[View]], Awaitable[Answer]],
+) -> tuple[Changes[View], Answer]:
+    """What events change of the list, and what is read beside it: of one moment, if the worker lets it.
+
+    The changes come first: what is made and applied meanwhile is in the answer then.
+    """
+    known = await changed()
     for tries_left in reversed(range(SNAPSHOT_TRIES)):
-        moved = moves(before, listed)
-        start, rows = window(query.offset, query.limit, moved)
-        stored = await read(replace(query, offset=start, limit=rows))
-        if not (moved.gone or moved.new):
+        moved = moves(known, listed)
+        answer = await read(moved)
+        if not tries_left or not (moved.gone or moved.new):
             break
-        after = await changed()
-        if not tries_left or is_one_moment(before, after, listed):
+        now = await changed()
+        if is_one_moment(known, now, listed):
             break
-        before = after
-    return merged(stored, start, before, folded, listed, query.offset, query.limit)
+        known = now
+    return known, answer
 
 
 def experiments_listed(query: ExperimentQuery) -> Listed[ExperimentView]:
@@ -170,14 +189,13 @@ async def summaries(objects: Objects, found: Sequence[ExperimentView]) -> dict[s
         Problem: 503.
     """
     there, tenants = [one for one in found if one.mlflow_id], {one.tenant_id for one in found}
-    changed = await _changed_runs(objects, tenants)
-    stored: dict[str, ExperimentSummary] = {}
-    for _ in range(SNAPSHOT_TRIES):
-        before = changed
-        stored = await objects.reads.call(objects.reads.reader.summaries, there) if there else {}
-        changed = await _changed_runs(objects, tenants)
-        if _stages(before) == _stages(changed):
-            break  # the worker applied nothing of them between the reads: they are of one moment
+
+    async def counts(_moved: Moves[RunView]) -> dict[str, ExperimentSummary]:
+        return await objects.reads.call(objects.reads.reader.summaries, there) if there else {}
+
+    changed, stored = await _of_one_moment(
+        runs_listed(RunQuery(stage="active")), partial(_changed_runs, objects, tenants), counts
+    )
     summed = {one.experiment_id: stored.get(one.experiment_id, ExperimentSummary(0)) for one in found}
     for was, now in changed:
         more = (now.stage == "active") - (was is not None and was.stage == "active")
@@ -185,11 +203,6 @@ async def summaries(objects: Objects, found: Sequence[ExperimentView]) -> dict[s
             counted = summed[now.experiment_id]
             summed[now.experiment_id] = replace(counted, run_count=counted.run_count + more)
     return summed
-
-
-def _stages(changed: Sequence[tuple[RunView | None, RunView]]) -> dict[str, str | None]:
-    """The stages that MLflow has of runs, None where it does not have them."""
-    return {now.run_id: None if was is None else was.stage for was, now in changed}
 
 
 def in_order(some: Sequence[RunView], sort: SortKey) -> list[RunView]:

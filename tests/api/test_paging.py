@@ -96,7 +96,7 @@ def test_what_is_applied_between_two_looks_is_shown_once() -> None:
 
 
 class Applying:
-    """MLflow, with a worker that applies the next of these events before so many reads; the API's view of both."""
+    """MLflow, with a worker that applies all that is pending after so many reads; the API's view of both."""
 
     def __init__(self, stored: list[RunView], now: list[RunView], applied_before: int) -> None:
         self.stored, self.now = ({run.run_id: run for run in some} for some in (stored, now))
