@@ -12,9 +12,10 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from matih_api.asking import Asked  # noqa: TC001  # FastAPI reads the annotations
+from matih_api.asking import Asked, Asking  # Asked: FastAPI reads the annotations
 from matih_api.errors import add_handlers
 from matih_api.models.v1 import BatchIn, MetricsIn, ParamsIn
+from matih_api.routes import direct
 from matih_api.routes.direct import DirectRoute
 
 if TYPE_CHECKING:
@@ -84,7 +85,29 @@ def test_both_ways_give_the_same_answer(
     client: TestClient, name: str, body: bytes, headers: dict[str, str], query: str
 ) -> None:
     headers = {**headers, "Content-Type": "application/json"}
-    direct, usual = (
+    short, usual = (
         client.post(f"/{way}/{name}/the%20id{query}", content=body, headers=headers) for way in ("direct", "usual")
     )
-    assert (direct.status_code, direct.text.replace("/direct/", "/usual/")) == (usual.status_code, usual.text)
+    assert (short.status_code, short.text.replace("/direct/", "/usual/")) == (usual.status_code, usual.text)
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "goes"),
+    [
+        ("", b'{"params": {"a": "1"}}', True),
+        ("?wait=true", b'{"params": {"a": "1"}}', False),
+        ("", b'{"params": 1}', False),
+    ],
+)
+def test_only_a_valid_request_without_a_query_goes_the_shorter_way(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, query: str, body: bytes, goes: bool
+) -> None:
+    taken: list[Any] = []
+
+    def asking(*given: Any) -> Asking:
+        taken.append(given)
+        return Asking(*given)
+
+    monkeypatch.setattr(direct, "Asking", asking)
+    client.post(f"/direct/params/x{query}", content=body, headers={"Content-Type": "application/json"})
+    assert bool(taken) == goes
